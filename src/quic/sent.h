@@ -1,0 +1,120 @@
+// Sent packets of one packet number space, and what each carried, until acknowledged or lost (RFC 9002, section 6 and
+// appendix A).
+//
+// A ring indexed by packet number: adding is O(1), an acknowledgement touches only the numbers it newly covers, and
+// memory follows the packets in flight. Numbers that were skipped on purpose stay as markers, so that a peer that
+// acknowledges blindly is found out. Recording is split from building: the packet builder chains `quic_sent_frame`s
+// while it writes and hands the chain over with the packet.
+#ifndef QUIC_SENT_H
+#define QUIC_SENT_H
+
+#include "base/pool.h"
+#include "quic/frame.h"
+
+// What must happen when the packet is acknowledged or lost; one per retransmittable frame.
+typedef struct quic_sent_frame {
+    struct quic_sent_frame *next;
+    uint64_t type;    // FRAME_*, STREAM without flag bits
+    uint64_t id;      // stream id; sequence of connection ids; path id; ACK: largest acknowledged
+    uint64_t offset;  // STREAM, CRYPTO: first byte; others: the value that was announced
+    uint32_t len;     // STREAM, CRYPTO: bytes
+    bool fin;         // STREAM
+} quic_sent_frame;
+
+enum {
+    SENT_ACK_ELICITING = 1,
+    SENT_IN_FLIGHT = 2,   // counts for congestion control
+    SENT_MTU_PROBE = 4,   // its loss says nothing about congestion
+    SENT_ECT = 8,
+    SENT_APP_LIMITED = 16,
+};
+
+typedef struct quic_sent_packet {
+    uint64_t time;            // ns
+    quic_sent_frame *frames;  // owned
+    uint16_t size;            // bytes of the packet, tag included
+    uint8_t flags;            // SENT_*
+    uint8_t state;            // SENT_GONE.. below
+    uint32_t generation;      // of the path when it was sent: older ones do not count for the new address
+} quic_sent_packet;
+
+enum { SENT_GONE = 0, SENT_SKIPPED = 1, SENT_OUTSTANDING = 2, SENT_LOST = 3 };
+
+typedef struct quic_sent {
+    quic_sent_packet *ring;
+    uint32_t capacity;      // power of two, or 0
+    uint64_t base;          // lowest number in the ring
+    uint64_t next;          // number of the next packet to be sent
+    uint64_t largest_acked; // QUIC_PN_NONE: none
+    uint64_t last_eliciting_time;  // ns when the latest ack-eliciting packet was sent, 0: none
+    uint64_t loss_time;     // when the earliest outstanding packet will be declared lost by time, TIME_NEVER: none
+    uint64_t eliciting;     // ack-eliciting packets outstanding
+    uint64_t in_flight;     // bytes outstanding that count for congestion control
+} quic_sent;
+
+void quic_sent_init(quic_sent *s);
+void quic_sent_dispose(quic_sent *s, pool *frames);  // frees everything without reporting it
+
+// Makes room for one more packet; after it quic_sent_add cannot fail. 0 or IROH_ERR_NOMEM.
+int quic_sent_reserve(quic_sent *s);
+
+// Records packet number s->next, which then grows by one. Takes the frame chain. Packets that are neither
+// ack-eliciting nor in flight are recorded too, so that acknowledging them is legal, but cost nothing later.
+void quic_sent_add(quic_sent *s, uint64_t now, uint16_t size, uint8_t flags, uint32_t generation,
+                   quic_sent_frame *frames);
+
+// Leaves number s->next out on purpose. 0 or IROH_ERR_NOMEM.
+int quic_sent_skip(quic_sent *s);
+
+// What an acknowledgement brought.
+typedef struct quic_ack_result {
+    uint64_t acked_packets;        // newly acknowledged
+    uint64_t acked_bytes;          // of them, counted for congestion control and sent in the current generation
+    uint64_t acked_ect;            // newly acknowledged packets that were sent with ECT
+    bool acked_eliciting;          // at least one was ack-eliciting
+    bool largest_newly_acked;      // the frame's largest number was among them
+    uint64_t largest_time;         // when that one was sent: an RTT sample if it was ack-eliciting
+    bool largest_eliciting;
+    uint64_t latest_time;          // latest sending time among the newly acknowledged
+    bool app_limited;              // the latest of them was sent while the application limited the rate
+    uint64_t spurious;             // packets acknowledged after they had been declared lost
+    uint64_t mtu_probe;            // size of the largest acknowledged MTU probe, 0: none
+    uint64_t largest_size;         // size of the largest acknowledged packet
+    uint64_t largest_size_pn;      // its number
+} quic_ack_result;
+
+// Called for each frame of a packet that was acknowledged or lost, before it is freed.
+typedef void (*quic_sent_frame_fn)(void *user, const quic_sent_frame *f, uint64_t pn);
+
+// Applies an ACK frame. 0, or QUIC_PROTOCOL_VIOLATION when it covers a number that was never sent (or was skipped);
+// then nothing was changed.
+int quic_sent_ack(quic_sent *s, const quic_ack_frame *ack, uint32_t generation, pool *frames, quic_sent_frame_fn acked,
+                  void *user, quic_ack_result *result);
+
+// What loss detection found.
+typedef struct quic_loss_result {
+    uint64_t lost_packets;
+    uint64_t lost_bytes;         // counted for congestion control (no MTU probes), current generation
+    uint64_t largest_lost_time;  // latest sending time among them: starts a congestion event
+    uint64_t first_lost_time, last_lost_time;  // span of the ack-eliciting ones, for persistent congestion
+    uint64_t mtu_probe;          // size of a lost MTU probe, 0: none
+    uint64_t largest_lost_size;  // of packets that were no probes
+    uint64_t largest_lost_pn;
+} quic_loss_result;
+
+// Declares lost what is 3 packets or `time_threshold` ns older than the largest acknowledged, and sets loss_time
+// (RFC 9002, section 6.1).
+void quic_sent_detect_loss(quic_sent *s, uint64_t now, uint64_t time_threshold, uint32_t generation, pool *frames,
+                           quic_sent_frame_fn lost, void *user, quic_loss_result *result);
+
+// Declares everything outstanding lost (keys discarded, 0-RTT rejected, path gone, Retry). Nothing counts as congestion.
+void quic_sent_drop_all(quic_sent *s, pool *frames, quic_sent_frame_fn lost, void *user);
+
+// Offers the frames of the oldest outstanding ack-eliciting packet for a probe: they are reported through `lost` as if
+// lost, while the packet stays outstanding without frames. False when there is none with frames.
+bool quic_sent_probe_oldest(quic_sent *s, pool *frames, quic_sent_frame_fn lost, void *user);
+
+// True when more than `max` numbers lie between the oldest outstanding packet and the next: back-pressure for memory.
+bool quic_sent_full(const quic_sent *s, uint64_t max);
+
+#endif

@@ -1,0 +1,165 @@
+// All streams of one connection: opening and accepting, both halves of the state machine (RFC 9000, section 3), flow
+// control of stream and connection (section 4), and which stream sends next.
+//
+// The connection feeds frames in and asks for frames; the application side reads and writes. Events are collected on
+// the streams themselves and drained with quic_streams_next_event. A stream object lives until both halves are
+// finished and the application has released it.
+#ifndef QUIC_STREAMS_H
+#define QUIC_STREAMS_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "quic/builder.h"
+#include "quic/params.h"
+#include "quic/recvbuf.h"
+#include "quic/sendbuf.h"
+
+// What happened to a stream since the last look; bits in quic_stream.events.
+enum {
+    STREAM_READABLE = 1,   // data, the end, or a reset can be read
+    STREAM_WRITABLE = 2,   // quic_stream_write had said IROH_ERR_AGAIN and would now take bytes
+    STREAM_STOPPED = 4,    // the peer stopped reading: stop_code
+    STREAM_FINISHED = 8,   // the peer acknowledged everything including the end (or the reset)
+};
+
+typedef struct quic_streams quic_streams;
+
+typedef struct quic_stream {
+    uint64_t id;
+    quic_streams *owner;
+    void *user;        // the application's
+    list_link ready;   // in quic_streams.ready while there is something to send
+    list_link event;   // in quic_streams.events while `events` is not 0
+    uint8_t events;
+    bool has_send, has_recv;   // which halves exist
+    bool released;     // the application gave it up
+    bool accepted;     // handed to the application (peer's streams)
+    int32_t priority;  // higher sends first
+
+    // Sending half.
+    quic_sendbuf out;
+    uint64_t send_max;      // peer's limit on `out.end` that may be sent
+    bool fin, fin_sent, fin_acked, fin_lost;
+    bool reset, reset_sent, reset_acked;  // RESET_STREAM wanted, on its way, done
+    bool stopped;           // STOP_SENDING came
+    bool want_write;        // the application waits for room
+    uint64_t reset_code, stop_code;
+
+    // Receiving half.
+    quic_recvbuf in;
+    uint64_t recv_max;      // limit that we announced
+    uint64_t recv_announced_at;  // bytes read when recv_max was last announced
+    uint64_t recv_window;
+    uint64_t final_size;    // UINT64_MAX: unknown
+    uint64_t recv_reset_code;
+    bool recv_reset;        // RESET_STREAM came
+    bool recv_done;         // the end or the reset was handed to the application
+    bool stop_wanted, stop_sent, stop_acked;
+    bool update_wanted;     // MAX_STREAM_DATA should be sent
+    uint64_t recv_stop_code;
+} quic_stream;
+
+struct quic_streams {
+    quic_role role;
+    pool *chunk_pool;       // unused by callers; null
+    map by_id;
+    list_link ready;        // streams with something to send, highest priority first, round robin inside a priority
+    list_link events;
+    list_link incoming[2];  // not yet accepted peer streams, [0] bidirectional [1] unidirectional, by `event` of their own
+    uint64_t next_local[2];       // sequence numbers (id >> 2) of the next own stream
+    uint64_t max_local[2];        // peer's limit on own streams
+    uint64_t next_remote[2];      // lowest sequence not yet opened by the peer
+    uint64_t next_accept[2];      // lowest sequence not yet handed to the application
+    uint64_t max_remote[2];       // limit that we announced
+    uint64_t window_remote[2];    // concurrent peer streams that we allow
+    uint64_t closed_remote[2];    // peer streams finished and released: credit to give
+    bool max_streams_wanted[2];   // MAX_STREAMS should be sent
+    bool blocked_wanted[2];       // STREAMS_BLOCKED should be sent
+    uint64_t blocked_at[2];       // limit at which the latest one was reported
+    uint64_t peer_window_bidi_local, peer_window_bidi_remote, peer_window_uni;  // peer's initial stream windows
+    uint64_t recv_window;         // our stream window, bytes
+    uint64_t send_max;            // connection: peer's limit
+    uint64_t send_used;           // connection: new bytes sent
+    uint64_t recv_max;            // connection: our limit
+    uint64_t recv_used;           // connection: sum of the highest offsets received
+    uint64_t recv_read;           // connection: bytes handed out or discarded
+    uint64_t recv_conn_window;
+    bool max_data_wanted;
+    uint64_t send_buffered;       // bytes held in all send buffers
+    uint64_t send_buffer_max;     // quic_stream_write says IROH_ERR_AGAIN beyond it
+    list_link want_write;         // reserved for streams that wait for send_buffer_max; may be used by the implementation
+};
+
+typedef struct quic_streams_config {
+    quic_role role;
+    uint64_t streams_bidi, streams_uni;  // concurrent peer streams allowed
+    uint64_t stream_window, conn_window; // bytes we allow
+    uint64_t send_buffer;                // bytes, over all streams
+    uint64_t map_seed[2];
+} quic_streams_config;
+
+void quic_streams_init(quic_streams *s, const quic_streams_config *config);
+void quic_streams_dispose(quic_streams *s);  // frees every stream, whoever holds it
+
+// The peer's limits, when its transport parameters come (or are remembered for 0-RTT; limits only ever grow).
+void quic_streams_set_peer(quic_streams *s, const quic_params *peer);
+
+// 0-RTT was rejected: every own stream starts over. Streams that the application holds get IROH_ERR_REJECTED_0RTT: they
+// are marked `reset` locally without a frame; ids start at 0 again.
+void quic_streams_reject_early(quic_streams *s);
+
+// --- application side: results are 0, a count, or IROH_ERR_*
+
+// Opens a stream. IROH_ERR_AGAIN at the peer's limit (STREAMS_BLOCKED goes out), IROH_ERR_NOMEM.
+int quic_streams_open(quic_streams *s, bool bidi, quic_stream **out);
+
+// The next stream that the peer opened, null when there is none.
+quic_stream *quic_streams_accept(quic_streams *s, bool bidi);
+
+// Takes as many bytes as the buffers allow (send_buffered < send_buffer_max): their number > 0; IROH_ERR_AGAIN;
+// IROH_ERR_STOPPED; IROH_ERR_CLOSED after finish or reset; IROH_ERR_NOMEM. len 0 returns 0.
+int quic_stream_write(quic_stream *st, const void *bytes, size_t len);
+int quic_stream_finish(quic_stream *st);               // 0, IROH_ERR_CLOSED, IROH_ERR_STOPPED
+int quic_stream_reset(quic_stream *st, uint64_t code); // 0; later calls change nothing: IROH_ERR_CLOSED
+
+// Bytes read > 0; 0 at the end of the stream (each time); IROH_ERR_AGAIN; IROH_ERR_RESET (recv_reset_code);
+// IROH_ERR_CLOSED after stop. Windows open as the application reads.
+int quic_stream_read(quic_stream *st, void *out, size_t len);
+int quic_stream_stop(quic_stream *st, uint64_t code);  // discards what is buffered and what comes
+
+// The application is done with it: an unfinished sending half is finished (reset with the stop code if the peer
+// stopped), an unread receiving half is stopped with code 0. The pointer is dead afterwards.
+void quic_stream_release(quic_stream *st);
+
+void quic_stream_set_priority(quic_stream *st, int32_t priority);
+
+// Streams with events, one at a time; its events are returned and cleared. Null when there are none.
+quic_stream *quic_streams_next_event(quic_streams *s, uint8_t *events);
+
+// --- connection side: results are 0 or a transport error code (QUIC_*)
+
+int quic_streams_on_stream(quic_streams *s, const quic_frame *f);
+int quic_streams_on_reset(quic_streams *s, const quic_frame *f);
+int quic_streams_on_stop_sending(quic_streams *s, const quic_frame *f);
+int quic_streams_on_max_data(quic_streams *s, const quic_frame *f);
+int quic_streams_on_max_stream_data(quic_streams *s, const quic_frame *f);
+int quic_streams_on_max_streams(quic_streams *s, const quic_frame *f);
+int quic_streams_on_blocked(quic_streams *s, const quic_frame *f);  // DATA_BLOCKED, STREAM_DATA_BLOCKED, STREAMS_BLOCKED
+
+// True when a peer stream of the kind waits to be accepted.
+bool quic_streams_incoming(const quic_streams *s, bool bidi);
+
+// True when any frame waits. Cheap: called for every packet.
+bool quic_streams_want_send(const quic_streams *s);
+
+// Adds control frames (RESET_STREAM, STOP_SENDING, MAX_*, STREAMS_BLOCKED), then STREAM frames until the packet is full
+// or nothing waits. The last STREAM frame that fills the packet has no length. Round robin: a stream that sent goes to
+// the end of its priority after each packet.
+void quic_streams_write_control(quic_streams *s, quic_builder *b);
+void quic_streams_write_data(quic_streams *s, quic_builder *b);
+
+// A frame that quic_streams_write_* noted was acknowledged or lost. Types it does not know are ignored.
+void quic_streams_acked(quic_streams *s, const quic_sent_frame *f);
+void quic_streams_lost(quic_streams *s, const quic_sent_frame *f);
+
+#endif
