@@ -1,0 +1,264 @@
+//! What the interop peer and the performance baseline share: arguments, endpoints, the data pattern, the shape of results.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use iroh::endpoint::{ConnectionError, Endpoint, presets};
+use iroh::{EndpointAddr, EndpointId, RelayMode, SecretKey, TransportAddr};
+use rustls::crypto::CryptoProvider;
+use rustls::quic::{Algorithm, HeaderProtectionKey, PacketKey};
+use rustls::{CipherSuite, SupportedCipherSuite, Tls13CipherSuite};
+use serde_json::{Value, json};
+
+pub type Error = Box<dyn StdError + Send + Sync>;
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Fails with `why` unless `condition` holds.
+pub fn check(condition: bool, why: impl Into<String>) -> Result<()> {
+    if condition { Ok(()) } else { Err(why.into().into()) }
+}
+
+/// Prints one line of the protocol, at once.
+pub fn emit(line: &Value) {
+    println!("{line}");
+}
+
+// Arguments
+
+/// `--name value` options, flags without value, and everything after `--do`.
+pub struct Args {
+    options: HashMap<String, Vec<String>>,
+    pub script: Vec<String>,
+}
+
+const FLAGS: [&str; 3] = ["retry", "refuse", "json"];
+
+impl Args {
+    pub fn parse(words: impl Iterator<Item = String>) -> Result<Self> {
+        let mut words = words;
+        let mut args = Args { options: HashMap::new(), script: Vec::new() };
+        while let Some(word) = words.next() {
+            let name = word.strip_prefix("--").ok_or(format!("unexpected argument {word}"))?.to_string();
+            if name == "do" {
+                args.script = words.by_ref().collect();
+                break;
+            }
+            let value = if FLAGS.contains(&name.as_str()) {
+                String::new()
+            } else {
+                words.next().ok_or(format!("--{name} needs a value"))?
+            };
+            args.options.entry(name).or_default().push(value);
+        }
+        Ok(args)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.options.contains_key(name)
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        Some(self.options.get(name)?.last()?)
+    }
+
+    pub fn all(&self, name: &str) -> &[String] {
+        self.options.get(name).map_or(&[], |v| v)
+    }
+
+    pub fn number(&self, name: &str, default: u64) -> Result<u64> {
+        self.get(name).map_or(Ok(default), |text| Ok(text.parse()?))
+    }
+
+    /// The peer that `--id` and `--addr` name.
+    pub fn peer(&self) -> Result<EndpointAddr> {
+        let id = EndpointId::from_bytes(&bytes32(self.get("id").ok_or("--id is missing")?)?)?;
+        self.addrs_of(id)
+    }
+
+    /// The addresses of `--addr` under another identity.
+    pub fn addrs_of(&self, id: EndpointId) -> Result<EndpointAddr> {
+        let addrs: Vec<SocketAddr> = self.all("addr").iter().map(|a| a.parse()).collect::<std::result::Result<_, _>>()?;
+        Ok(EndpointAddr::from_parts(id, addrs.into_iter().map(TransportAddr::Ip)))
+    }
+}
+
+fn bytes32(hex: &str) -> Result<[u8; 32]> {
+    check(hex.len() == 64 && hex.is_ascii(), "expected 64 hex digits")?;
+    let mut out = [0; 32];
+    for (i, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16)?;
+    }
+    Ok(out)
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+// Endpoints
+
+const DEFAULT_BIND: &str = "127.0.0.1:0";
+
+/// Binds to loopback only, without relays, look-up, or port mapping. `tickets` is the size of the TLS ticket cache.
+pub async fn bind(args: &Args, alpns: &[&str], tickets: usize) -> Result<Endpoint> {
+    let mut builder = Endpoint::builder(presets::Minimal)
+        .relay_mode(RelayMode::Disabled)
+        .crypto_provider(Arc::new(provider(args.get("cipher"))?))
+        .max_tls_tickets(tickets)
+        .alpns(alpns.iter().map(|a| a.as_bytes().to_vec()).collect())
+        .clear_ip_transports()
+        .bind_addr(args.get("bind").unwrap_or(DEFAULT_BIND))?;
+    if let Some(secret) = args.get("secret") {
+        builder = builder.secret_key(SecretKey::from_bytes(&bytes32(secret)?));
+    }
+    Ok(builder.bind().await?)
+}
+
+/// Prints the line that tells a test how to reach the endpoint.
+pub fn announce(endpoint: &Endpoint) {
+    let addrs = endpoint.bound_sockets();
+    let addr = EndpointAddr::from_parts(endpoint.id(), addrs.iter().copied().map(TransportAddr::Ip));
+    let ticket = iroh_tickets::endpoint::EndpointTicket::new(addr).to_string();
+    let addrs: Vec<String> = addrs.iter().map(|a| a.to_string()).collect();
+    emit(&json!({"id": hex(endpoint.id().as_bytes()), "addrs": addrs, "ticket": ticket}));
+}
+
+/// Returns when standard input ends or `--for` seconds have passed.
+pub async fn end_of_serving(args: &Args) -> Result<()> {
+    let limit = Duration::from_secs(args.number("for", 600)?);
+    let input = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    let _ = tokio::time::timeout(limit, input).await;
+    Ok(())
+}
+
+// Cipher suites. The original cannot be told to offer one suite only: AES-128-GCM must be there for Initial packets. So
+// the wanted suite is put first, and what was negotiated is learnt from whose keys were made last.
+
+static LAST_SUITE: AtomicU16 = AtomicU16::new(0);
+
+struct Watched {
+    suite: CipherSuite,
+    inner: &'static dyn Algorithm,
+}
+
+impl Algorithm for Watched {
+    fn packet_key(&self, key: rustls::crypto::cipher::AeadKey, iv: rustls::crypto::cipher::Iv) -> Box<dyn PacketKey> {
+        LAST_SUITE.store(u16::from(self.suite), Ordering::Relaxed);
+        self.inner.packet_key(key, iv)
+    }
+
+    fn header_protection_key(&self, key: rustls::crypto::cipher::AeadKey) -> Box<dyn HeaderProtectionKey> {
+        self.inner.header_protection_key(key)
+    }
+
+    fn aead_key_len(&self) -> usize {
+        self.inner.aead_key_len()
+    }
+}
+
+const SUITES: [(&str, CipherSuite); 3] = [
+    ("aes128", CipherSuite::TLS13_AES_128_GCM_SHA256),
+    ("aes256", CipherSuite::TLS13_AES_256_GCM_SHA384),
+    ("chacha20", CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+];
+
+/// The suite of the newest keys of this process, of whatever connection they are.
+pub fn negotiated_suite() -> &'static str {
+    let last = LAST_SUITE.load(Ordering::Relaxed);
+    SUITES.iter().find(|(_, suite)| u16::from(*suite) == last).map_or("none", |(name, _)| name)
+}
+
+fn watched(suite: &SupportedCipherSuite) -> Option<SupportedCipherSuite> {
+    let tls13 = suite.tls13()?;
+    let quic: &'static dyn Algorithm = Box::leak(Box::new(Watched { suite: suite.suite(), inner: tls13.quic? }));
+    let copy = Tls13CipherSuite {
+        common: rustls::crypto::CipherSuiteCommon {
+            suite: tls13.common.suite,
+            hash_provider: tls13.common.hash_provider,
+            confidentiality_limit: tls13.common.confidentiality_limit,
+        },
+        hkdf_provider: tls13.hkdf_provider,
+        aead_alg: tls13.aead_alg,
+        quic: Some(quic),
+    };
+    Some(SupportedCipherSuite::Tls13(Box::leak(Box::new(copy))))
+}
+
+fn provider(first: Option<&str>) -> Result<CryptoProvider> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites = provider.cipher_suites.iter().filter_map(watched).collect();
+    let Some(name) = first else { return Ok(provider) };
+    let (_, suite) = SUITES.iter().find(|(known, _)| *known == name).ok_or("unknown cipher")?;
+    provider.cipher_suites.retain(|s| s.suite() == *suite || s.suite() == CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider.cipher_suites.sort_by_key(|s| s.suite() != *suite);
+    Ok(provider)
+}
+
+// Results
+
+/// How a connection ended, as `{kind, code, reason}`.
+pub fn close_of(error: &ConnectionError) -> Value {
+    match error {
+        ConnectionError::ApplicationClosed(close) => json!({
+            "kind": "application",
+            "code": close.error_code.into_inner(),
+            "reason": String::from_utf8_lossy(&close.reason),
+        }),
+        ConnectionError::ConnectionClosed(close) => {
+            json!({"kind": "transport", "code": u64::from(close.error_code), "text": error.to_string()})
+        }
+        ConnectionError::TransportError(own) => {
+            json!({"kind": "local", "code": u64::from(own.code), "text": error.to_string()})
+        }
+        ConnectionError::TimedOut => json!({"kind": "timeout"}),
+        ConnectionError::Reset => json!({"kind": "reset"}),
+        _ => json!({"kind": "local"}),
+    }
+}
+
+/// The connection error somewhere below `error`.
+pub fn connection_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ConnectionError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<ConnectionError>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+// Data
+
+/// Bytes of a period that is prime, so that chunks swapped at any power of two show.
+pub struct Pattern(Vec<u8>);
+
+const PERIOD: usize = 65521;
+
+impl Default for Pattern {
+    fn default() -> Self {
+        let mut x: u32 = 1;
+        let block: Vec<u8> = (0..PERIOD)
+            .map(|_| {
+                x = x.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
+                (x >> 16) as u8
+            })
+            .collect();
+        Pattern(block.repeat(2))
+    }
+}
+
+impl Pattern {
+    /// At most PERIOD bytes from position `at`.
+    pub fn slice(&self, at: usize, len: usize) -> &[u8] {
+        &self.0[at % PERIOD..][..len.min(PERIOD)]
+    }
+
+    pub fn matches(&self, at: usize, data: &[u8]) -> bool {
+        data.chunks(PERIOD).enumerate().all(|(i, chunk)| self.slice(at + i * PERIOD, chunk.len()) == chunk)
+    }
+}
