@@ -254,9 +254,15 @@ async def echo_bi(conn, size, start=0):
 async def echo_uni(conn, size):
     data = pattern(0, size)
     send = await conn.open_uni()
-    await write(send, data)
-    await send.finish()
-    back = await (await conn.accept_uni()).read_to_end(LIMIT)
+
+    async def upload():
+        await write(send, data)
+        await send.finish()
+
+    async def download():
+        return await (await conn.accept_uni()).read_to_end(LIMIT)
+
+    _, back = await asyncio.gather(upload(), download())
     check(back == data, "the echo differs")
     return {"bytes": len(back)}
 

@@ -1,7 +1,6 @@
 //! A real iroh 1.4.1 endpoint (the published crates) speaking the line protocol of tests/interop/README.md.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use interop_rust::*;
@@ -191,7 +190,7 @@ async fn scenario(endpoint: &Endpoint, args: &Args) -> Result<Value> {
     let number = |i: usize| -> Result<u64> { Ok(args.script.get(i).ok_or("a number is missing")?.parse()?) };
     match name {
         "refused" | "wrong-alpn" | "wrong-id" => return connect_fails(endpoint, args, name).await,
-        "resume" => return resume(endpoint, args).await,
+        "resume" | "resume-restart" => return resume(endpoint, args, name == "resume-restart").await,
         _ => {}
     }
     let conn = connect(endpoint, args).await?;
@@ -392,30 +391,30 @@ async fn connect_fails(endpoint: &Endpoint, args: &Args, name: &str) -> Result<V
     Ok(json!({"kind": name, "error": close["text"], "close": close}))
 }
 
-/// A first connection for the ticket, then a second one that sends its request as early data.
-async fn resume(endpoint: &Endpoint, args: &Args) -> Result<Value> {
+/// A first connection for the ticket, then a second one that sends its request as early data. With `restart` the test
+/// starts the server anew in between, so that the early data is rejected and sent again.
+async fn resume(endpoint: &Endpoint, args: &Args, restart: bool) -> Result<Value> {
     let first = connect(endpoint, args).await?;
     echo_bi(&first, 1000, 0).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
     first.close(0u8.into(), b"done");
+    if restart {
+        emit(&json!({"event": "ticket"}));
+        tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    }
     let connecting = endpoint.connect_with_opts(args.peer()?, alpn(args), Default::default()).await?;
     let Ok(early) = connecting.into_0rtt() else { return Err("no ticket that allows early data".into()) };
-    let pattern = Arc::new(Pattern::default());
+    let pattern = Pattern::default();
     let (mut send, mut recv) = early.open_bi().await?;
     write_pattern(&mut send, &pattern, 0, 500).await?;
-    let accepted = match early.handshake_completed().await? {
+    let (conn, outcome) = match early.handshake_completed().await? {
         ZeroRttStatus::Accepted(conn) => {
             read_pattern(&mut recv, &pattern, 0, 500).await?;
-            echo_bi(&conn, 100_000, 0).await?;
-            conn.close(0u8.into(), b"done");
-            true
+            (conn, "accepted")
         }
-        ZeroRttStatus::Rejected(conn) => {
-            echo_bi(&conn, 100_000, 0).await?;
-            conn.close(0u8.into(), b"done");
-            false
-        }
+        ZeroRttStatus::Rejected(conn) => (conn, "rejected"),
     };
-    check(accepted, "early data was rejected")?;
-    Ok(json!({"early": "accepted", "cipher": negotiated_suite()}))
+    echo_bi(&conn, 100_000, 0).await?;
+    conn.close(0u8.into(), b"done");
+    Ok(json!({"early": outcome, "cipher": negotiated_suite()}))
 }
