@@ -1,0 +1,234 @@
+// What each frame does to a connection: one small function a frame, found through a table by type.
+#include <stdlib.h>
+
+#include <iroh/error.h>
+
+#include "quic/conn_state.h"
+#include "quic/endpoint.h"
+
+typedef int (*frame_handler)(quic_conn *c, quic_received *r, const quic_frame *f);
+
+static int on_nothing(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)c, (void)r, (void)f;
+    return 0;
+}
+
+// An extension that was not negotiated.
+static int on_not_negotiated(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)c, (void)r, (void)f;
+    return QUIC_PROTOCOL_VIOLATION;
+}
+
+static int on_ack(quic_conn *c, quic_received *r, const quic_frame *f) {
+    return quic_conn_on_ack(c, r->space, r->path, &f->ack, r->now);
+}
+
+static int on_crypto(quic_conn *c, quic_received *r, const quic_frame *f) {
+    static const tls_level levels[QUIC_SPACES] = {TLS_INITIAL, TLS_HANDSHAKE, TLS_APPLICATION};
+    quic_crypto *crypto = quic_conn_crypto(c, r->space);
+    if (c->tls == NULL && r->space == QUIC_SPACE_DATA)
+        return 0;  // session tickets that nobody waits for any more
+    if (f->crypto.offset + f->crypto.len > crypto->in.read + CONN_CRYPTO_MAX)
+        return QUIC_CRYPTO_BUFFER_EXCEEDED;
+    if (quic_recvbuf_insert(&crypto->in, f->crypto.offset, f->crypto.data, f->crypto.len) != 0)
+        return QUIC_INTERNAL_ERROR;
+    return quic_conn_crypto_received(c, levels[r->space], r->now);
+}
+
+static int on_stream(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    return quic_streams_on_stream(&c->streams, f);
+}
+
+static int on_reset_stream(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    return quic_streams_on_reset(&c->streams, f);
+}
+
+static int on_stop_sending(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    return quic_streams_on_stop_sending(&c->streams, f);
+}
+
+static int on_max_data(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    return quic_streams_on_max_data(&c->streams, f);
+}
+
+static int on_max_stream_data(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    return quic_streams_on_max_stream_data(&c->streams, f);
+}
+
+static int on_max_streams(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    quic_conn_event(c, CONN_OPENABLE);
+    return quic_streams_on_max_streams(&c->streams, f);
+}
+
+static int on_blocked(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    return quic_streams_on_blocked(&c->streams, f);
+}
+
+static int on_new_token(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    if (c->role == QUIC_SERVER)
+        return QUIC_PROTOCOL_VIOLATION;
+    uint8_t *copy = malloc(f->new_token.len);
+    if (copy == NULL)
+        return 0;  // a token only saves a round trip later
+    memcpy(copy, f->new_token.token, f->new_token.len);
+    free(c->new_token);
+    c->new_token = copy;
+    c->new_token_len = f->new_token.len;
+    return 0;
+}
+
+static int on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
+    quic_peer_cids *cids = &r->path->peer_cids;
+    if (quic_peer_cids_active(cids)->cid.len == 0)
+        return QUIC_PROTOCOL_VIOLATION;
+    quic_peer_cid old = *quic_peer_cids_active(cids);
+    bool changed = false;
+    int error = quic_peer_cids_add(cids, f->new_cid.seq, f->new_cid.retire_prior_to, &f->new_cid.cid, f->new_cid.token,
+                                   &changed);
+    if (error != 0 || !changed)
+        return error;
+    if (old.has_token)
+        quic_endpoint_unwatch_reset(c->ep, c, old.token);
+    return quic_endpoint_watch_reset(c->ep, c, quic_peer_cids_active(cids)->token) == 0 ? 0 : QUIC_INTERNAL_ERROR;
+}
+
+static int on_retire_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
+    quic_local_cids *cids = &r->path->local_cids;
+    if (f->retire_cid.seq >= cids->next)
+        return QUIC_PROTOCOL_VIOLATION;
+    uint8_t id[QUIC_LOCAL_CID];
+    if (quic_local_cids_retire(cids, f->retire_cid.seq, id))
+        quic_endpoint_drop_cid(c->ep, id);
+    return 0;
+}
+
+static int on_path_challenge(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)c;
+    quic_path_queue_response(r->path, f->path_data.data, r->remote);
+    return 0;
+}
+
+static int on_path_response(quic_conn *c, quic_received *r, const quic_frame *f) {
+    if (quic_path_responded(r->path, f->path_data.data))
+        quic_mtud_start(&r->path->mtud, r->now);
+    (void)c;
+    return 0;
+}
+
+static int on_close(quic_conn *c, quic_received *r, const quic_frame *f) {
+    quic_conn_peer_closed(c, f, r->now);
+    return 0;
+}
+
+static int on_handshake_done(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)f;
+    if (c->role == QUIC_SERVER)
+        return QUIC_PROTOCOL_VIOLATION;
+    quic_conn_confirm(c, r->now);
+    return 0;
+}
+
+static int on_immediate_ack(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)c, (void)f;
+    quic_acks_force(&r->path->data.acks);
+    return 0;
+}
+
+static int on_datagram(quic_conn *c, quic_received *r, const quic_frame *f) {
+    (void)r;
+    if (!c->transport.datagrams || f->datagram.len > DGRAM_RECEIVE_MAX - DGRAM_OVERHEAD)
+        return QUIC_PROTOCOL_VIOLATION;
+    if (quic_dgrams_push(&c->dgrams_in, f->datagram.data, f->datagram.len, true) == 0)
+        quic_conn_event(c, CONN_DATAGRAM);
+    return 0;
+}
+
+#define HANDLERS_COUNT 0x40
+
+static const frame_handler handlers[HANDLERS_COUNT] = {
+    [FRAME_PADDING] = on_nothing,
+    [FRAME_PING] = on_nothing,
+    [FRAME_ACK] = on_ack,
+    [FRAME_ACK_ECN] = on_ack,
+    [FRAME_RESET_STREAM] = on_reset_stream,
+    [FRAME_STOP_SENDING] = on_stop_sending,
+    [FRAME_CRYPTO] = on_crypto,
+    [FRAME_NEW_TOKEN] = on_new_token,
+    [FRAME_STREAM] = on_stream,
+    [FRAME_STREAM + 1] = on_stream,
+    [FRAME_STREAM + 2] = on_stream,
+    [FRAME_STREAM + 3] = on_stream,
+    [FRAME_STREAM + 4] = on_stream,
+    [FRAME_STREAM + 5] = on_stream,
+    [FRAME_STREAM + 6] = on_stream,
+    [FRAME_STREAM + 7] = on_stream,
+    [FRAME_MAX_DATA] = on_max_data,
+    [FRAME_MAX_STREAM_DATA] = on_max_stream_data,
+    [FRAME_MAX_STREAMS_BIDI] = on_max_streams,
+    [FRAME_MAX_STREAMS_UNI] = on_max_streams,
+    [FRAME_DATA_BLOCKED] = on_blocked,
+    [FRAME_STREAM_DATA_BLOCKED] = on_blocked,
+    [FRAME_STREAMS_BLOCKED_BIDI] = on_blocked,
+    [FRAME_STREAMS_BLOCKED_UNI] = on_blocked,
+    [FRAME_NEW_CONNECTION_ID] = on_new_cid,
+    [FRAME_RETIRE_CONNECTION_ID] = on_retire_cid,
+    [FRAME_PATH_CHALLENGE] = on_path_challenge,
+    [FRAME_PATH_RESPONSE] = on_path_response,
+    [FRAME_CONNECTION_CLOSE] = on_close,
+    [FRAME_APPLICATION_CLOSE] = on_close,
+    [FRAME_HANDSHAKE_DONE] = on_handshake_done,
+    [FRAME_IMMEDIATE_ACK] = on_immediate_ack,
+    [FRAME_DATAGRAM] = on_datagram,
+    [FRAME_DATAGRAM_LEN] = on_datagram,
+};
+
+static frame_handler handler_of(uint64_t type) {
+    if (type < HANDLERS_COUNT && handlers[type] != NULL)
+        return handlers[type];
+    return on_not_negotiated;
+}
+
+// New peer streams and stream events become events of the connection, once for a whole packet.
+static void report_streams(quic_conn *c) {
+    uint32_t events = 0;
+    if (quic_streams_incoming(&c->streams, true))
+        events |= CONN_INCOMING_BIDI;
+    if (quic_streams_incoming(&c->streams, false))
+        events |= CONN_INCOMING_UNI;
+    if (!list_empty(&c->streams.events))
+        events |= CONN_STREAMS;
+    if (events != 0)
+        quic_conn_event(c, events);
+}
+
+int quic_conn_frames(quic_conn *c, quic_received *r, const uint8_t *payload, size_t len, uint64_t *frame_type) {
+    reader in = reader_of(payload, len);
+    quic_frame f;
+    const quic_frame_info *info;
+    while (reader_left(&in) > 0 && c->state < CONN_DRAINING) {
+        int error = quic_frame_decode(&in, &f, &info);
+        *frame_type = f.type;
+        if (error != 0)
+            return error;
+        if ((info->allowed & (1 << r->type)) == 0)
+            return QUIC_PROTOCOL_VIOLATION;
+        r->eliciting |= info->ack_eliciting;
+        r->probing_only &= info->probing;
+        // Once we have closed, only the peer's close still matters.
+        if (c->state == CONN_CLOSING && f.type != FRAME_CONNECTION_CLOSE && f.type != FRAME_APPLICATION_CLOSE)
+            continue;
+        error = handler_of(f.type)(c, r, &f);
+        if (error != 0)
+            return error;
+    }
+    report_streams(c);
+    return 0;
+}

@@ -1,0 +1,105 @@
+// Deadlines of a connection. One timer each in the endpoint's heap: the earliest of them all.
+#include <stdlib.h>
+
+#include <iroh/error.h>
+
+#include "quic/conn_state.h"
+
+void quic_conn_idle_restart(quic_conn *c, uint64_t now) {
+    c->idle_restarted_by_send = false;
+    if (c->idle_timeout != 0)
+        c->idle_at = now + time_max(c->idle_timeout, 3 * quic_conn_pto(c, c->path));
+    else
+        c->idle_at = TIME_NEVER;
+    if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
+        c->keep_alive_at = now + c->transport.keep_alive;
+}
+
+static uint64_t acks_deadline(const quic_conn *c) {
+    uint64_t at = c->path->data.acks.deadline;
+    for (int i = 0; c->hs != NULL && i < 2; i++) {
+        if (quic_keys_present(&c->hs->write[i]))
+            at = time_min(at, c->hs->spaces[i].acks.deadline);
+    }
+    return at;
+}
+
+static uint64_t mtud_deadline(const quic_conn *c) {
+    return c->confirmed && c->path->validated ? quic_mtud_deadline(&c->path->mtud) : TIME_NEVER;
+}
+
+static uint64_t open_deadline(const quic_conn *c, uint64_t now) {
+    const quic_path *p = c->path;
+    uint64_t at = time_min(c->idle_at, c->pacing_at);
+    at = time_min(at, quic_conn_loss_deadline(c, p, now));
+    uint64_t acks = acks_deadline(c);
+    // An acknowledgement that is due but could not leave (no credit, no keys) must not spin.
+    if (acks > now)
+        at = time_min(at, acks);
+    at = time_min(at, c->keep_alive_at);
+    at = time_min(at, c->keys.discard_previous_at);
+    at = time_min(at, c->tls_until);
+    at = time_min(at, time_min(p->challenge_at, p->validation_ends));
+    uint64_t mtud = mtud_deadline(c);
+    return mtud > now ? time_min(at, mtud) : at;
+}
+
+void quic_conn_update_timer(quic_conn *c, uint64_t now) {
+    uint64_t at = TIME_NEVER;
+    if (c->state < CONN_CLOSING)
+        at = open_deadline(c, now);
+    else if (c->state < CONN_DEAD)
+        at = c->end_at;
+    quic_endpoint_set_timer(c->ep, c, at);
+}
+
+// The address that the peer moved to did not answer: back to the one that was proven, if there is one.
+static void validation_failed(quic_conn *c, uint64_t now) {
+    quic_path *p = c->path;
+    p->validation_ends = TIME_NEVER;
+    p->challenge_at = TIME_NEVER;
+    p->challenge_wanted = false;
+    if (p->previous_remote.kind == ADDR_NONE)
+        return;
+    p->remote = p->previous_remote;
+    p->previous_remote = (addr){0};
+    p->validated = true;
+    p->generation++;
+    (void)now;
+}
+
+static void path_timeout(quic_conn *c, quic_path *p, uint64_t now) {
+    if (now >= p->validation_ends)
+        validation_failed(c, now);
+    if (now >= p->challenge_at) {
+        p->challenge_at = TIME_NEVER;
+        p->challenge_wanted = true;
+        quic_conn_wake(c);
+    }
+    if (now >= quic_conn_loss_deadline(c, p, now))
+        quic_conn_loss_timeout(c, p, now);
+}
+
+void quic_conn_timeout(quic_conn *c, uint64_t now) {
+    if (c->state >= CONN_CLOSING) {
+        if (now >= c->end_at)
+            quic_conn_end(c, 0, now);
+        return;
+    }
+    if (now >= c->idle_at) {
+        quic_conn_end(c, IROH_ERR_IDLE, now);
+        return;
+    }
+    if (now >= c->keys.discard_previous_at) {
+        quic_keys_dispose(&c->keys.read_previous);
+        c->keys.discard_previous_at = TIME_NEVER;
+    }
+    if (now >= c->tls_until)
+        quic_conn_tls_drop(c);
+    if (now >= c->keep_alive_at) {
+        c->ping_wanted = true;
+        c->keep_alive_at = now + c->transport.keep_alive;
+    }
+    path_timeout(c, c->path, now);
+    quic_conn_wake(c);
+}

@@ -1,0 +1,131 @@
+#include "quic/path.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define PATH_SKIP_FIRST 64
+#define PATH_CHALLENGE_CAP (2 * NS_PER_S)  // longest wait between two challenges
+
+static void space_init(quic_space *s) {
+    quic_sent_init(&s->sent);
+    quic_acks_init(&s->acks);
+    s->probes = 0;
+}
+
+static void estimates_init(quic_path *p, const quic_path_config *config, uint64_t now) {
+    quic_rtt_init(&p->rtt, config->initial_rtt);
+    quic_mtud_init(&p->mtud, config->mtu_max);
+    quic_cc_init(&p->cc, config->congestion, p->mtud.current);
+    quic_pacer_init(&p->pacer, now, p->mtud.current);
+    quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate);
+    p->pto_count = 0;
+    p->pto_base = now;
+    p->ecn_state = PATH_ECN_TESTING;
+    p->ecn_sent = p->ecn_ce_seen = p->ecn_ect0_seen = 0;
+}
+
+void quic_path_choose_skip(quic_path *p, const entropy *random) {
+    uint64_t from = p->data.sent.next < PATH_SKIP_FIRST ? 0 : PATH_SKIP_FIRST;
+    while (from != 0 && from <= p->data.sent.next)
+        from *= 2;
+    uint64_t width = from == 0 ? PATH_SKIP_FIRST : from;
+    p->skip_at = from + entropy_below(random, width);
+    if (p->skip_at < p->data.sent.next)
+        p->skip_at = p->data.sent.next;
+}
+
+quic_path *quic_path_new(struct quic_conn *conn, uint32_t id, const addr *remote, const addr *local,
+                         const quic_path_config *config, const entropy *random, uint64_t now) {
+    quic_path *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->conn = conn;
+    p->id = id;
+    p->remote = *remote;
+    p->local = *local;
+    space_init(&p->data);
+    quic_local_cids_init(&p->local_cids);
+    p->challenge_at = TIME_NEVER;
+    p->validation_ends = TIME_NEVER;
+    p->phase_first_sent = QUIC_PN_NONE;
+    p->skip_at = QUIC_PN_NONE;
+    if (config->skip_packet_numbers)
+        quic_path_choose_skip(p, random);
+    estimates_init(p, config, now);
+    return p;
+}
+
+void quic_path_free(quic_path *p, pool *frames) {
+    if (p == NULL)
+        return;
+    quic_sent_dispose(&p->data.sent, frames);
+    quic_acks_dispose(&p->data.acks);
+    free(p);
+}
+
+void quic_path_move(quic_path *p, const addr *remote, const addr *local, const quic_path_config *config,
+                    const entropy *random, uint64_t now) {
+    bool same_host = addr_same_host(&p->remote, remote);
+    if (p->validated)
+        p->previous_remote = p->remote;
+    p->remote = *remote;
+    p->local = *local;
+    p->validated = false;
+    p->received = p->sent = 0;
+    p->challenge_count = 0;
+    p->challenge_tries = 0;
+    p->challenge_wanted = true;
+    (void)random;
+    // A NAT that only chose another port leaves the path what it was (RFC 9000, section 9.4).
+    if (same_host)
+        return;
+    p->generation++;
+    estimates_init(p, config, now);
+}
+
+uint64_t quic_path_credit(const quic_path *p) {
+    if (p->validated)
+        return UINT64_MAX;
+    uint64_t limit = 3 * p->received;
+    return limit > p->sent ? limit - p->sent : 0;
+}
+
+void quic_path_challenge(quic_path *p, const entropy *random, uint64_t now, uint8_t out[static 8]) {
+    entropy_fill(random, out, 8);
+    if (p->challenge_count == PATH_CHALLENGES) {
+        memmove(p->challenges[0], p->challenges[1], sizeof p->challenges - sizeof p->challenges[0]);
+        p->challenge_count--;
+    }
+    memcpy(p->challenges[p->challenge_count++], out, 8);
+    uint64_t wait = quic_rtt_pto(&p->rtt) << (p->challenge_tries < 8 ? p->challenge_tries : 8);
+    p->challenge_tries++;
+    p->challenge_at = now + time_min(wait, PATH_CHALLENGE_CAP);
+    p->challenge_wanted = false;
+}
+
+bool quic_path_responded(quic_path *p, const uint8_t data[static 8]) {
+    for (size_t i = 0; i < p->challenge_count; i++) {
+        if (memcmp(p->challenges[i], data, 8) != 0)
+            continue;
+        p->validated = true;
+        p->challenge_count = 0;
+        p->challenge_tries = 0;
+        p->challenge_wanted = false;
+        p->challenge_at = TIME_NEVER;
+        p->validation_ends = TIME_NEVER;
+        p->previous_remote = (addr){0};
+        return true;
+    }
+    return false;
+}
+
+void quic_path_queue_response(quic_path *p, const uint8_t data[static 8], const addr *to) {
+    if (p->response_count == PATH_RESPONSES) {
+        memmove(&p->responses[0], &p->responses[1], sizeof p->responses - sizeof p->responses[0]);
+        p->response_count--;
+    }
+    quic_path_response *r = &p->responses[p->response_count++];
+    memcpy(r->data, data, 8);
+    r->to = *to;
+}

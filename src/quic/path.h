@@ -1,0 +1,103 @@
+// One path of a connection: a pair of addresses with its own packet number space for 1-RTT packets, connection ids,
+// round-trip time, congestion control, MTU and validation state.
+//
+// Path 0 is the one of the handshake. A change of the peer's address starts a new `generation`: packets sent to the old
+// one no longer count for estimates.
+#ifndef QUIC_PATH_H
+#define QUIC_PATH_H
+
+#include "base/addr.h"
+#include "base/entropy.h"
+#include "quic/acks.h"
+#include "quic/cc.h"
+#include "quic/cids.h"
+#include "quic/mtud.h"
+#include "quic/pacer.h"
+#include "quic/rtt.h"
+#include "quic/sent.h"
+
+#define PATH_CHALLENGES 4  // outstanding PATH_CHALLENGE data that we remember
+#define PATH_RESPONSES 4   // PATH_RESPONSE frames that may wait
+
+typedef struct quic_space {
+    quic_sent sent;
+    quic_acks acks;
+    uint8_t probes;  // packets that a probe timeout demands
+} quic_space;
+
+// How far a path's ECN marking is trusted (RFC 9000, section 13.4.2).
+enum { PATH_ECN_TESTING = 0, PATH_ECN_CAPABLE = 1, PATH_ECN_FAILED = 2 };
+
+typedef struct quic_path_response {
+    uint8_t data[8];
+    addr to;
+} quic_path_response;
+
+typedef struct quic_path {
+    struct quic_conn *conn;
+    uint32_t id;
+    uint32_t generation;
+    addr remote, local;
+    bool validated;
+    uint64_t received, sent;  // bytes, for the amplification limit while not validated
+    quic_space data;
+    quic_local_cids local_cids;
+    quic_peer_cids peer_cids;
+    quic_rtt rtt;
+    quic_cc cc;
+    quic_pacer pacer;
+    quic_mtud mtud;
+    uint32_t pto_count;
+    uint64_t pto_base;           // ns: when the client's anti-deadlock probe counts from
+    uint64_t skip_at;            // packet number to leave out, QUIC_PN_NONE: none
+    uint64_t phase_first_sent;   // first number sealed in the current key phase
+    uint32_t unelicited;         // packets sent since the last one that elicits an acknowledgement
+    uint16_t cids_again;         // bit per slot of local_cids: NEW_CONNECTION_ID must go (again)
+    uint8_t challenges[PATH_CHALLENGES][8];
+    uint8_t challenge_count;     // remembered, newest last
+    bool challenge_wanted;       // send one now
+    uint32_t challenge_tries;
+    uint64_t challenge_at;       // next retry, TIME_NEVER: none
+    uint64_t validation_ends;    // give up then, TIME_NEVER: not validating a migration
+    addr previous_remote;        // validated address to fall back to, ADDR_NONE: none
+    quic_path_response responses[PATH_RESPONSES];
+    uint8_t response_count;
+    bool app_limited;            // the latest round of sending stopped for lack of data
+    uint8_t ecn_state;
+    uint64_t ecn_sent, ecn_ce_seen, ecn_ect0_seen;
+    uint64_t bytes_in, bytes_out, datagrams_in, datagrams_out;
+    uint64_t lost_packets, lost_bytes, spurious, mtu_probes, mtu_probes_lost, black_holes;
+} quic_path;
+
+typedef struct quic_path_config {
+    const quic_cc_ops *congestion;
+    uint64_t initial_rtt;
+    uint16_t mtu_max;
+    bool skip_packet_numbers;
+} quic_path_config;
+
+// A path on its own; null when out of memory.
+quic_path *quic_path_new(struct quic_conn *conn, uint32_t id, const addr *remote, const addr *local,
+                         const quic_path_config *config, const entropy *random, uint64_t now);
+void quic_path_free(quic_path *p, pool *frames);
+
+// The peer moved: fresh estimates (kept when only the port changed), not validated, new generation.
+void quic_path_move(quic_path *p, const addr *remote, const addr *local, const quic_path_config *config,
+                    const entropy *random, uint64_t now);
+
+// Bytes that the amplification limit still allows; UINT64_MAX when validated.
+uint64_t quic_path_credit(const quic_path *p);
+
+// Draws new challenge data, remembers it and sets the retry timer. Copies it to `out`.
+void quic_path_challenge(quic_path *p, const entropy *random, uint64_t now, uint8_t out[static 8]);
+
+// A PATH_RESPONSE came: true when it answers one of ours; then the path is validated.
+bool quic_path_responded(quic_path *p, const uint8_t data[static 8]);
+
+// Queues an answer; the oldest is forgotten when too many wait.
+void quic_path_queue_response(quic_path *p, const uint8_t data[static 8], const addr *to);
+
+// Chooses the next number to leave out, somewhere in [from, 2 * from) (at least 64 wide).
+void quic_path_choose_skip(quic_path *p, const entropy *random);
+
+#endif
