@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "quic/conn.h"
 #include "quic/dgrams.h"
+#include "quic/endpoint.h"
 #include "quic/packet.h"
 #include "quic/path.h"
 #include "quic/protect.h"
@@ -203,7 +204,7 @@ typedef struct quic_session {
 bool quic_session_decode(const uint8_t *bytes, size_t len, quic_session *out);
 
 // --- conn_receive.c
-void quic_conn_receive(quic_conn *c, quic_path *path, const struct quic_datagram *d, uint64_t now);
+void quic_conn_receive(quic_conn *c, quic_path *path, const quic_datagram *d, uint64_t now);
 
 // --- conn_frames.c
 typedef struct quic_received {  // the packet whose frames are handled
@@ -220,7 +221,7 @@ int quic_conn_frames(quic_conn *c, quic_received *r, const uint8_t *payload, siz
 
 // --- conn_send.c
 bool quic_conn_transmit(quic_conn *c, uint64_t now, uint8_t *room, size_t room_len, size_t max_segments,
-                        struct quic_transmit *out);
+                        quic_transmit *out);
 
 // --- conn_recovery.c
 int quic_conn_on_ack(quic_conn *c, quic_space_id space, quic_path *path, const quic_ack_frame *ack, uint64_t now);
