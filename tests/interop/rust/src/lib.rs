@@ -81,7 +81,8 @@ impl Args {
 
     /// The addresses of `--addr` under another identity.
     pub fn addrs_of(&self, id: EndpointId) -> Result<EndpointAddr> {
-        let addrs: Vec<SocketAddr> = self.all("addr").iter().map(|a| a.parse()).collect::<std::result::Result<_, _>>()?;
+        let addrs: Vec<SocketAddr> =
+            self.all("addr").iter().map(|a| a.parse()).collect::<std::result::Result<_, _>>()?;
         Ok(EndpointAddr::from_parts(id, addrs.into_iter().map(TransportAddr::Ip)))
     }
 }

@@ -245,10 +245,7 @@ async fn read_pattern(recv: &mut RecvStream, pattern: &Pattern, start: usize, si
 async fn echo_bi(conn: &Connection, size: usize, start: usize) -> Result<Value> {
     let pattern = Pattern::default();
     let (mut send, mut recv) = conn.open_bi().await?;
-    tokio::try_join!(
-        write_pattern(&mut send, &pattern, start, size),
-        read_pattern(&mut recv, &pattern, start, size)
-    )?;
+    tokio::try_join!(write_pattern(&mut send, &pattern, start, size), read_pattern(&mut recv, &pattern, start, size))?;
     Ok(json!({"bytes": size}))
 }
 
