@@ -1,0 +1,40 @@
+// An application for the simulator: clients open streams, send bytes that follow from stream and offset, and check that
+// a server echoes exactly those.
+#ifndef SIM_TRANSFER_H
+#define SIM_TRANSFER_H
+
+#include "world.h"
+
+#define TRANSFER_STREAMS_MAX 64
+
+typedef struct sim_stream {
+    quic_stream *stream;
+    uint64_t size, written, read;
+    bool finished, done;
+} sim_stream;
+
+typedef struct sim_transfer {
+    sim_node *node;
+    quic_conn *conn;
+    uint64_t seed;
+    sim_stream streams[TRANSFER_STREAMS_MAX];
+    size_t count, opened;
+    bool connected, closed;
+    int error;          // of the close, 0: open
+    uint64_t code;
+    bool early_rejected;
+    uint8_t *session;   // newest, freed by transfer_dispose
+    size_t session_len;
+} sim_transfer;
+
+// Makes the node echo every stream of every connection.
+void sim_echo_server(sim_node *n);
+
+// Dials `to` and moves `count` streams of up to `size` bytes each (sizes vary with the seed).
+void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
+                        const uint8_t *session, size_t session_len, bool early);
+bool sim_transfer_done(const sim_transfer *t);
+void sim_transfer_close(sim_transfer *t);
+void sim_transfer_dispose(sim_transfer *t);
+
+#endif
