@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A real iroh 1.4.1 endpoint (the PyPI wheel) speaking the line protocol of tests/interop/README.md.
 
-The binding reads a stream either exactly or to its end, never "what there is", so the server reads commands one byte at a
-time and echoes a stream only after its FIN.
+The binding reads a stream either exactly or to its end, never "what there is", so the server reads commands one byte
+at a time and echoes a stream only after its FIN.
 """
 import argparse
 import asyncio
@@ -213,7 +213,8 @@ async def wait_for_end_of_input():
 async def serve(args):
     endpoint = await bind(args, [a.encode() for a in args.alpn.split(",")])
     ident = endpoint.id()
-    host = args.bind.rpartition(":")[0]  # an endpoint also binds the wildcard of the other family, which no test should use
+    # An endpoint also binds the wildcard of the other family, which no test should use.
+    host = args.bind.rpartition(":")[0]
     addrs = [a for a in endpoint.bound_sockets() if a.rpartition(":")[0] == host]
     addr = iroh.EndpointAddr(ident, None, addrs)
     emit(id=ident.to_bytes().hex(), addrs=addrs, ticket=str(iroh.EndpointTicket.from_addr(addr)))

@@ -1,4 +1,4 @@
-//! What the interop peer and the performance baseline share: arguments, endpoints, the data pattern, the shape of results.
+//! What the interop peer and the performance baseline share: arguments, endpoints, the data pattern, results.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

@@ -1,5 +1,5 @@
-//! The native baseline of the benches: the original's speed, CPU time and memory, over the protocol `iroh-c/perf/0` that
-//! `iroh perf` speaks too, so that either program can be either side. The protocol is in tests/interop/README.md.
+//! The native baseline of the benches: the original's speed, CPU time and memory, over the protocol `iroh-c/perf/0`
+//! that `iroh perf` speaks too, so that either program can be either side. The protocol is in tests/interop/README.md.
 //!
 //! perf serve [--bind A] [--for SECONDS]
 //! perf run  --id HEX --addr A [--bytes N] [--seconds N] [--only upload,download,requests,handshakes]
