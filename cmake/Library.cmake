@@ -1,0 +1,21 @@
+# One set of objects, two libraries. Tests and benches link the static one and may look inside (iroh_inside).
+file(GLOB IROH_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/*.c ${PROJECT_SOURCE_DIR}/src/*/*/*.c)
+file(GLOB IROH_HEADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/iroh/*.h)
+
+add_library(iroh_objects OBJECT ${IROH_SOURCES})
+target_include_directories(iroh_objects PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(iroh_objects PRIVATE PkgConfig::IROH_DEPS Threads::Threads)
+
+add_library(iroh_static STATIC $<TARGET_OBJECTS:iroh_objects>)
+add_library(iroh_shared SHARED $<TARGET_OBJECTS:iroh_objects>)
+foreach(library iroh_static iroh_shared)
+    set_target_properties(${library} PROPERTIES OUTPUT_NAME iroh)
+    target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                                 $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    target_link_libraries(${library} PRIVATE PkgConfig::IROH_DEPS Threads::Threads)
+endforeach()
+set_target_properties(iroh_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+
+add_library(iroh_inside INTERFACE)
+target_include_directories(iroh_inside INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(iroh_inside INTERFACE iroh_static PkgConfig::IROH_DEPS Threads::Threads)
