@@ -1,5 +1,5 @@
-# ctest labels: unit, sim, layers, fuzz (the corpora, replayed), interop. Each program prints a line for each case, which
-# ./test.sh counts.
+# ctest labels: unit, sim, layers, fuzz (the corpora, replayed), interop. Each program prints a line for each case,
+# which ./test.sh counts.
 set(sanitizer_options
     "ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1")

@@ -1,0 +1,63 @@
+#!/bin/sh
+# Installs what is missing, and nothing else, on Debian 12 or 13. Needs root or sudo only if something is missing.
+#
+# usage: scripts/install-deps.sh [build|test|all]        build (default): compiler and libraries; test: and the tools of
+#                                                        ./test.sh; all: the same as test
+set -eu
+
+build="gcc libc6-dev cmake ninja-build pkgconf libgnutls28-dev nettle-dev libsodium-dev libuv1-dev libidn2-dev"
+test="libcmocka-dev clang clang-format python3 python3-venv python3-cryptography git ca-certificates"
+
+case ${1:-build} in
+build) wanted=$build ;;
+test | all) wanted="$build $test" ;;
+*)
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+
+updated=no
+
+is_installed() {
+    dpkg -s "$1" 2>/dev/null | grep -q '^Status: install ok installed'
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        env DEBIAN_FRONTEND=noninteractive "$@"
+    elif command -v sudo >/dev/null; then
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        echo "install-deps: neither root nor sudo; please install: $missing" >&2
+        exit 1
+    fi
+}
+
+install_missing() {
+    missing=
+    for package in "$@"; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || { echo "install-deps: not Debian; please install:$missing" >&2; exit 1; }
+    echo "install-deps: installing$missing" >&2
+    if [ $updated = no ]; then
+        as_root apt-get update -qq >&2
+        updated=yes
+    fi
+    # shellcheck disable=SC2086
+    as_root apt-get install -y -qq --no-install-recommends $missing >&2
+}
+
+# shellcheck disable=SC2086
+install_missing $wanted
+
+if [ "$wanted" != "$build" ]; then
+    # A Node of any origin will do; so the command counts, not the package.
+    command -v node >/dev/null || install_missing nodejs
+    command -v npm >/dev/null || install_missing npm
+    # libFuzzer and the sanitizers of whatever version `clang` is here.
+    version=$(clang --version | sed -n 's/.*clang version \([0-9]*\).*/\1/p')
+    install_missing "libclang-rt-$version-dev"
+fi
