@@ -5,6 +5,8 @@ file(GLOB IROH_HEADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/iroh/*.h)
 add_library(iroh_objects OBJECT ${IROH_SOURCES})
 target_include_directories(iroh_objects PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_link_libraries(iroh_objects PRIVATE PkgConfig::IROH_DEPS Threads::Threads)
+# Shown, but no error: which conversions they see differs between compilers and their versions.
+target_compile_options(iroh_objects PRIVATE -Wpedantic -Wconversion -Wno-error=pedantic -Wno-error=conversion)
 
 add_library(iroh_static STATIC $<TARGET_OBJECTS:iroh_objects>)
 add_library(iroh_shared SHARED $<TARGET_OBJECTS:iroh_objects>)

@@ -18,6 +18,8 @@ test | all) wanted="$build $test" ;;
 esac
 
 updated=no
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 is_installed() {
     dpkg -s "$1" 2>/dev/null | grep -q '^Status: install ok installed'
@@ -29,9 +31,18 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo env DEBIAN_FRONTEND=noninteractive "$@"
     else
-        echo "install-deps: neither root nor sudo; please install: $missing" >&2
-        exit 1
+        echo "install-deps: neither root nor sudo; please install:$missing" >&2
+        return 1
     fi
+}
+
+# Runs apt-get, which has much to say, and shows it only when it fails.
+apt() {
+    as_root apt-get -qq "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        echo "install-deps: apt-get $1 failed" >&2
+        exit 1
+    }
 }
 
 install_missing() {
@@ -43,11 +54,11 @@ install_missing() {
     command -v apt-get >/dev/null || { echo "install-deps: not Debian; please install:$missing" >&2; exit 1; }
     echo "install-deps: installing$missing" >&2
     if [ $updated = no ]; then
-        as_root apt-get update -qq >&2
+        apt update
         updated=yes
     fi
     # shellcheck disable=SC2086
-    as_root apt-get install -y -qq --no-install-recommends $missing >&2
+    apt install -y --no-install-recommends $missing
 }
 
 # shellcheck disable=SC2086
