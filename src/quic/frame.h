@@ -60,12 +60,12 @@ enum {
 };
 
 typedef struct quic_ack_frame {
-    uint64_t path;         // 0 for ACK, which acknowledges path 0
+    uint64_t path;  // 0 for ACK, which acknowledges path 0
     uint64_t largest;
-    uint64_t delay;        // in units of 2^ack_delay_exponent microseconds
-    uint64_t first_range;  // packets before `largest` in the first range, <= largest
-    uint64_t range_count;  // further ranges
-    const uint8_t *ranges; // their encoded (gap, length) pairs; already checked by the decoder
+    uint64_t delay;         // in units of 2^ack_delay_exponent microseconds
+    uint64_t first_range;   // packets before `largest` in the first range, <= largest
+    uint64_t range_count;   // further ranges
+    const uint8_t *ranges;  // their encoded (gap, length) pairs; already checked by the decoder
     size_t ranges_len;
     bool ecn;
     uint64_t ect0, ect1, ce;
@@ -155,10 +155,10 @@ enum {
 
 typedef struct quic_frame_info {
     uint64_t type;
-    const char *name;    // as in the RFC and the drafts, lower case, e.g. "reset_stream": qlog uses it
-    uint8_t allowed;     // FRAME_IN_* (RFC 9000 table 3)
+    const char *name;  // as in the RFC and the drafts, lower case, e.g. "reset_stream": qlog uses it
+    uint8_t allowed;   // FRAME_IN_* (RFC 9000 table 3)
     bool ack_eliciting;
-    bool probing;        // RFC 9000, section 9.1
+    bool probing;                              // RFC 9000, section 9.1
     bool (*decode)(reader *r, quic_frame *f);  // false: malformed
     void (*encode)(writer *w, const quic_frame *f);
 } quic_frame_info;

@@ -42,8 +42,7 @@ size_t quic_packet_write_long(writer *w, quic_packet_type type, const quic_cid *
 void quic_packet_set_length(uint8_t *packet, size_t pn_offset, size_t packet_len);
 
 // Writes a short header; returns the offset of the packet number.
-size_t quic_packet_write_short(writer *w, const quic_cid *dcid, bool spin, bool key_phase, uint64_t pn,
-                               size_t pn_size);
+size_t quic_packet_write_short(writer *w, const quic_cid *dcid, bool spin, bool key_phase, uint64_t pn, size_t pn_size);
 
 // Whole packets that need no connection. Return the length, 0 when `room` is too small.
 size_t quic_packet_write_version_negotiation(uint8_t *out, size_t room, const quic_packet *received, uint8_t random);

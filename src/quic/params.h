@@ -38,10 +38,11 @@ typedef struct quic_params {
 void quic_params_default(quic_params *p);
 
 // Encodes in random order with one reserved parameter drawn from `random` (null: fixed order, none). Values that equal
-// the default are left out. Returns the length, or IROH_ERR_LENGTH.
+// the default are left out, and so is preferred_address, which we never send. Returns the length, or IROH_ERR_LENGTH.
 int quic_params_encode(const quic_params *p, quic_role sender, const entropy *random, uint8_t *out, size_t room);
 
-// Decodes and checks the limits of RFC 9000 section 18.2 and of the extensions. 0 or QUIC_TRANSPORT_PARAMETER_ERROR.
+// Decodes and checks the limits of RFC 9000 section 18.2 and of the extensions; unknown ids are skipped. 0 or
+// QUIC_TRANSPORT_PARAMETER_ERROR.
 int quic_params_decode(quic_params *p, quic_role sender, const uint8_t *bytes, size_t len);
 
 // What a client remembers for 0-RTT (RFC 9000, section 7.4.1): the parameters without those that may not be remembered.

@@ -9,7 +9,7 @@
 typedef struct quic_keys {
     const aead_suite *suite;
     aead *aead;
-    hp_key *hp;  // null in the next and previous phases, which share the first one
+    hp_key *hp;  // for the functions below only; null in the next and previous phases, which share the first one
     uint8_t iv[AEAD_NONCE];
 } quic_keys;
 
@@ -19,6 +19,8 @@ static inline bool quic_keys_present(const quic_keys *k) {
 
 // From a traffic secret of suite->hash_len bytes. 0 or IROH_ERR_NOMEM.
 int quic_keys_init(quic_keys *k, const aead_suite *suite, const uint8_t *secret);
+// The same without a header protection key, for another phase of the same direction.
+int quic_keys_init_phase(quic_keys *k, const aead_suite *suite, const uint8_t *secret);
 void quic_keys_dispose(quic_keys *k);  // wipes; back to all zero
 
 // Initial keys of version 1 for both directions from the client's first destination connection id.
@@ -42,26 +44,29 @@ int quic_packet_open(const quic_keys *k, uint8_t *packet, size_t len, size_t pn_
 // 1-RTT keys of both directions over key phases. One set for all paths of a connection.
 typedef struct quic_key_phases {
     const aead_suite *suite;
-    uint8_t read_secret[AEAD_HASH_MAX];   // of the next phase to derive
+    uint8_t read_secret[AEAD_HASH_MAX];  // of the next phase to derive
     uint8_t write_secret[AEAD_HASH_MAX];
     quic_keys read, read_next, read_previous;  // read_next is made ahead so that a phase change costs no time
     quic_keys write;
-    bool phase;               // key phase bit of `write` and `read`
-    uint64_t generation;      // updates so far
-    uint64_t sealed;          // packets sealed with `write`
-    uint64_t update_after;    // `sealed` at which we update on our own
-    uint64_t failed_opens;    // over the life of the connection
-    uint64_t phase_first_pn;  // lowest number received in the current phase on path 0, QUIC_PN_NONE: none yet
-    bool update_acked;        // a packet of the current phase was acknowledged: another update is allowed
+    bool phase;                    // key phase bit of `write` and `read`
+    uint64_t generation;           // updates so far
+    uint64_t sealed;               // packets sealed with `write`
+    uint64_t update_after;         // `sealed` at which we update on our own
+    uint64_t failed_opens;         // over the life of the connection
+    uint64_t phase_first_pn;       // lowest number received in the current phase on path 0, QUIC_PN_NONE: none yet
+    uint64_t next_first_pn;        // the same of the next phase, for the update that follows; QUIC_PN_NONE: none yet
+    bool update_acked;             // a packet of the current phase was acknowledged: another update is allowed
     uint64_t discard_previous_at;  // ns, TIME_NEVER: nothing to discard
 } quic_key_phases;
 
-// Installs the first secrets, either order; `update_after` = packets until our first own update.
+// Installs the first secret of one direction, in either order. The set is all zero before the first call, but for
+// `update_after` and `discard_previous_at`, which the caller sets. 0 or IROH_ERR_NOMEM.
 int quic_key_phases_install(quic_key_phases *p, const aead_suite *suite, const uint8_t *secret, bool write);
 void quic_key_phases_dispose(quic_key_phases *p);
 
 // Moves both directions to the next phase (own decision, or the peer's, after a packet of it was opened).
-// `discard_after`: ns to keep the previous read keys. 0 or IROH_ERR_NOMEM with nothing changed.
+// `discard_after`: ns to keep the previous read keys. 0, IROH_ERR_NOMEM, or IROH_ERR_ARG before both directions are
+// installed, with nothing changed.
 int quic_key_phases_update(quic_key_phases *p, uint64_t now, uint64_t discard_after);
 
 // Opens a 1-RTT packet with the keys that its phase bit and number call for. On success *new_phase says that it belongs
