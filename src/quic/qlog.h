@@ -1,0 +1,62 @@
+// A connection's diary in qlog form: JSON text sequences (RFC 7464) of schema version 0.3, the newest that qvis and the
+// viewers made from it open.
+//
+// Formatting only: text goes to a sink in pieces, one record after the other, and what the sink does with it is its own
+// affair. Every function takes a null writer and then does nothing. Times are ns on the caller's clock; the trace counts
+// from its first event. Not thread-safe.
+#ifndef QUIC_QLOG_H
+#define QUIC_QLOG_H
+
+#include "base/addr.h"
+#include "quic/params.h"
+#include "quic/rtt.h"
+#include "quic/types.h"
+
+typedef struct quic_qlog quic_qlog;
+
+typedef struct quic_qlog_sink {
+    void (*write)(void *user, const char *text, size_t len);  // never fails; `text` is dead afterwards
+    void (*close)(void *user);                                // at quic_qlog_free; may be null
+    void *user;
+} quic_qlog_sink;
+
+// Starts a trace and writes its header. `odcid` is the client's first destination connection id, which names the
+// connection in the traces of both sides. Null when out of memory (the sink is not closed then).
+quic_qlog *quic_qlog_new(quic_role role, const quic_cid *odcid, const quic_qlog_sink *sink);
+void quic_qlog_free(quic_qlog *q);
+
+// `len`: bytes of the packet in the datagram; `payload`: its frames in plain.
+void quic_qlog_write_packet(quic_qlog *q, uint64_t now, bool sent, quic_packet_type type, uint64_t pn, size_t len,
+                            const uint8_t *payload, size_t payload_len);
+
+static inline void quic_qlog_packet_sent(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn, size_t len,
+                                         const uint8_t *payload, size_t payload_len) {
+    if (q != NULL)
+        quic_qlog_write_packet(q, now, true, type, pn, len, payload, payload_len);
+}
+
+static inline void quic_qlog_packet_received(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn, size_t len,
+                                             const uint8_t *payload, size_t payload_len) {
+    if (q != NULL)
+        quic_qlog_write_packet(q, now, false, type, pn, len, payload, payload_len);
+}
+
+// `trigger`: a word of the schema, such as "decryption_failure", "duplicate", "key_unavailable".
+void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, quic_packet_type type, size_t len, const char *trigger);
+void quic_qlog_packet_lost(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn);
+void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint64_t packets, uint64_t bytes);  // of one loss event
+void quic_qlog_metrics(quic_qlog *q, uint64_t now, const quic_rtt *rtt, uint64_t window, uint64_t in_flight);
+
+// `state`: "slow_start", "congestion_avoidance", "recovery", "application_limited".
+void quic_qlog_congestion_state(quic_qlog *q, uint64_t now, const char *state);
+
+void quic_qlog_started(quic_qlog *q, uint64_t now, const addr *local, const addr *remote);
+void quic_qlog_parameters(quic_qlog *q, uint64_t now, bool local, const quic_params *p);
+void quic_qlog_handshake_complete(quic_qlog *q, uint64_t now, const char *suite);
+void quic_qlog_key_updated(quic_qlog *q, uint64_t now, uint64_t generation, bool by_peer);
+
+// `local`: we closed. `reason` is any bytes.
+void quic_qlog_closed(quic_qlog *q, uint64_t now, bool local, bool application, uint64_t code, const char *reason,
+                      size_t reason_len);
+
+#endif
