@@ -1,37 +1,44 @@
 // Reassembly of a stream (or of CRYPTO): bytes come in any order, more than once, and go out in order.
 //
-// In-order data, the usual case, is appended to the last chunk; gaps are kept as sorted pieces, merged when they touch.
-// Bounded twice: by flow control in bytes, and by RECVBUF_PIECES_MAX separate pieces, so that many tiny gapped frames
-// cannot eat memory. Overlapping data must not change bytes already received; the first copy wins.
+// The offset space is cut into chunks that do not overlap, and every byte is copied straight to its place: nothing is
+// ever moved or merged, and memory is at most the span between the read offset and the highest one, plus a chunk,
+// however the pieces fall. What came ahead of a gap is noted as a set of ranges, at most RECVBUF_PIECES_MAX, so that
+// many tiny gapped frames cost neither memory nor time; without gaps that set is empty. Overlapping data does not
+// change bytes already received; the first copy wins.
 #ifndef QUIC_RECVBUF_H
 #define QUIC_RECVBUF_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/ranges.h"
+#include "quic/chunks.h"
 
 #define RECVBUF_PIECES_MAX 1024
 
 typedef struct quic_recvbuf {
-    struct recvbuf_chunk *first, *last;  // sorted by offset, disjoint
-    uint64_t read;     // offset of the next byte to hand out
-    uint64_t highest;  // one past the highest byte received
-    uint32_t pieces;   // chunks now
+    quic_chunk *first, *last;  // sorted by base, disjoint
+    quic_chunks *chunks;       // where chunks come from, may be null; set after quic_recvbuf_init
+    uint64_t read;             // offset of the next byte to hand out
+    uint64_t ready;            // everything below it was received, >= read
+    uint64_t highest;          // one past the highest byte received
+    ranges ahead;              // received beyond the gap at `ready`
 } quic_recvbuf;
 
 void quic_recvbuf_init(quic_recvbuf *b);
 void quic_recvbuf_dispose(quic_recvbuf *b);
 
-// Stores bytes. 0, IROH_ERR_NOMEM, or IROH_ERR_LIMIT when more than RECVBUF_PIECES_MAX pieces would remain.
+// Stores bytes. 0, IROH_ERR_NOMEM, or IROH_ERR_LIMIT when more than RECVBUF_PIECES_MAX pieces would remain ahead of
+// gaps; then it is as if they had not come. No bytes at an offset still raise `highest`.
 int quic_recvbuf_insert(quic_recvbuf *b, uint64_t offset, const uint8_t *bytes, size_t len);
 
 // Bytes that can be read in order now (all of them, over chunks).
-size_t quic_recvbuf_readable(const quic_recvbuf *b);
+static inline size_t quic_recvbuf_readable(const quic_recvbuf *b) {
+    return (size_t)(b->ready - b->read);
+}
 
 // Copies up to `len` in-order bytes out and forgets them. Returns their number.
 size_t quic_recvbuf_read(quic_recvbuf *b, void *out, size_t len);
 
-// The first contiguous in-order span without copying; null when nothing is readable. Consumed by quic_recvbuf_consume.
+// The first contiguous in-order span without copying; null when nothing is readable. Consumed by quic_recvbuf_consume,
+// at most as many as are readable.
 const uint8_t *quic_recvbuf_peek(const quic_recvbuf *b, size_t *len);
 void quic_recvbuf_consume(quic_recvbuf *b, size_t len);
 
