@@ -26,15 +26,23 @@ function(iroh_add_fuzz_targets)
     endforeach()
 endfunction()
 
+# What several unit tests share: tests/unit/*_support.c, linked into each of them.
+function(iroh_add_unit_support)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*_support.c)
+    add_library(unit_support STATIC ${sources})
+    target_include_directories(unit_support PUBLIC ${PROJECT_SOURCE_DIR}/tests)
+    target_compile_definitions(unit_support PUBLIC IROH_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    target_link_libraries(unit_support PUBLIC iroh_inside PkgConfig::CMOCKA PkgConfig::JANSSON)
+endfunction()
+
 function(iroh_add_unit_tests)
+    iroh_add_unit_support()
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/*_test.c)
     foreach(source ${sources})
         cmake_path(GET source STEM name)
         add_executable(${name} ${source})
-        target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-        target_compile_definitions(${name} PRIVATE IROH_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                                   IROH_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
-        target_link_libraries(${name} PRIVATE iroh_inside PkgConfig::CMOCKA)
+        target_compile_definitions(${name} PRIVATE IROH_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+        target_link_libraries(${name} PRIVATE unit_support)
         # A test named *_nomem_test.c stands between the library and the allocator, to make it fail.
         if(name MATCHES "_nomem_test$")
             target_link_options(${name} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)

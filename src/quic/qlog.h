@@ -2,8 +2,8 @@
 // viewers made from it open.
 //
 // Formatting only: text goes to a sink in pieces, one record after the other, and what the sink does with it is its own
-// affair. Every function takes a null writer and then does nothing. Times are ns on the caller's clock; the trace counts
-// from its first event. Not thread-safe.
+// affair. Every function takes a null writer and then does nothing. Times are ns on the caller's clock; the trace
+// counts from its first event. Not thread-safe.
 #ifndef QUIC_QLOG_H
 #define QUIC_QLOG_H
 
