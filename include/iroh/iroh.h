@@ -53,24 +53,25 @@ typedef struct iroh_endpoint_config {
     const iroh_secret_key *secret_key;  // null: a fresh one
     const iroh_slice *alpns;            // protocols to accept, in order of preference; none: dials only
     size_t alpn_count;
-    const char *const *bind;  // "127.0.0.1:0", "[::1]:0"; each is required. None: 0.0.0.0:0, and [::]:0 if there is IPv6
+    const char *const
+        *bind;  // "127.0.0.1:0", "[::1]:0"; each is required. None: 0.0.0.0:0, and [::]:0 if there is IPv6
     size_t bind_count;
-    bool own_thread;                    // true: a thread runs the endpoint; false: the program does
-    bool keylog;                        // append TLS secrets to the file named by the environment's SSLKEYLOGFILE
-    const char *qlog_dir;               // null: none; else one .sqlog file for each connection goes there
-    const uint16_t *cipher_suites;      // in order of preference; null: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305
+    bool own_thread;                // true: a thread runs the endpoint; false: the program does
+    bool keylog;                    // append TLS secrets to the file named by the environment's SSLKEYLOGFILE
+    const char *qlog_dir;           // null: none; else one .sqlog file for each connection goes there
+    const uint16_t *cipher_suites;  // in order of preference; null: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305
     size_t cipher_suite_count;
-    const char *congestion;             // "cubic" (default), "newreno"
-    uint64_t idle_timeout_ms;           // 30 000; 0: none
-    uint64_t keep_alive_ms;             // 5 000; 0: none
-    uint64_t max_streams_bidi;          // that the peer may have open at once; 100
-    uint64_t max_streams_uni;           // 100
-    uint64_t stream_window;             // bytes a peer may send ahead on one stream; 1 250 000
-    uint64_t connection_window;         // bytes a peer may send ahead on all streams; 16 MiB
-    uint64_t send_buffer;               // bytes written but not yet acknowledged, for each connection; 10 000 000
-    uint64_t max_incoming;              // connections waiting to be accepted; beyond it they are dropped; 65 536
-    uint16_t mtu_max;                   // largest datagram to try, 1 200..65 527; 1 452
-    bool segmentation_offload;          // true
+    const char *congestion;      // "cubic" (default), "newreno"
+    uint64_t idle_timeout_ms;    // 30 000; 0: none
+    uint64_t keep_alive_ms;      // 5 000; 0: none
+    uint64_t max_streams_bidi;   // that the peer may have open at once; 100
+    uint64_t max_streams_uni;    // 100
+    uint64_t stream_window;      // bytes a peer may send ahead on one stream; 1 250 000
+    uint64_t connection_window;  // bytes a peer may send ahead on all streams; 16 MiB
+    uint64_t send_buffer;        // bytes written but not yet acknowledged, for each connection; 10 000 000
+    uint64_t max_incoming;       // connections waiting to be accepted; beyond it they are dropped; 65 536
+    uint16_t mtu_max;            // largest datagram to try, 1 200..65 527; 1 452
+    bool segmentation_offload;   // true
     void (*log)(void *user, int level, const char *line);  // null: silent; level 0 error .. 4 trace; any thread
     void *log_user;
     int log_level;
@@ -125,8 +126,9 @@ IROH_API int iroh_endpoint_process(iroh_endpoint *ep);
 typedef struct iroh_connect_options {
     const iroh_slice *more_alpns;  // offered after the main one
     size_t more_alpn_count;
-    bool early;  // return at once when a session ticket of this peer is known: what is sent before the handshake completes
-                 // goes as 0-RTT data, which an attacker can replay. See iroh_connection_early.
+    bool
+        early;  // return at once when a session ticket of this peer is known: what is sent before the handshake completes
+                // goes as 0-RTT data, which an attacker can replay. See iroh_connection_early.
 } iroh_connect_options;
 
 IROH_API void iroh_connect_options_default(iroh_connect_options *options);
@@ -177,9 +179,9 @@ IROH_API int iroh_connection_close(iroh_connection *c, uint64_t code, const void
 IROH_API int iroh_connection_closed(iroh_connection *c, int timeout_ms);
 
 typedef struct iroh_close_info {
-    int error;            // IROH_ERR_*: PEER_CLOSED, CLOSED, TRANSPORT, IDLE, STATELESS, REFUSED, HANDSHAKE, VERSION; 0: open
+    int error;  // IROH_ERR_*: PEER_CLOSED, CLOSED, TRANSPORT, IDLE, STATELESS, REFUSED, HANDSHAKE, VERSION; 0: open
     bool by_peer;
-    bool application;     // `code` is the application's, else a QUIC transport code
+    bool application;  // `code` is the application's, else a QUIC transport code
     uint64_t code;
     uint64_t frame_type;  // transport close: the frame that caused it, 0: unknown
     char reason[1025];    // as the closer gave it, terminated, cut at 1024 bytes; may hold any byte
@@ -192,8 +194,9 @@ IROH_API int iroh_connection_close_info(const iroh_connection *c, iroh_close_inf
 IROH_API void iroh_connection_free(iroh_connection *c);
 IROH_API iroh_connection *iroh_connection_ref(iroh_connection *c);
 
-IROH_API int iroh_connection_remote_id(const iroh_connection *c, iroh_public_key *out);  // IROH_ERR_AGAIN: not known yet
-IROH_API int iroh_connection_alpn(const iroh_connection *c, void *out, size_t room);     // its length
+IROH_API int iroh_connection_remote_id(const iroh_connection *c,
+                                       iroh_public_key *out);                         // IROH_ERR_AGAIN: not known yet
+IROH_API int iroh_connection_alpn(const iroh_connection *c, void *out, size_t room);  // its length
 IROH_API bool iroh_connection_is_client(const iroh_connection *c);
 IROH_API uint64_t iroh_connection_stable_id(const iroh_connection *c);
 IROH_API int iroh_connection_remote(const iroh_connection *c, char *out, size_t room);  // address in use, as text
@@ -269,16 +272,17 @@ IROH_API int iroh_stream_stop_code(const iroh_stream *s, uint64_t *out);
 // Waiting for any of several things
 
 enum {
-    IROH_POLL_READ = 1,       // stream: data, end or reset; connection: a datagram; fd: readable
-    IROH_POLL_WRITE = 2,      // stream: room, or stopped; fd: writable
-    IROH_POLL_ACCEPT_BI = 4,  // connection: a bidirectional stream to accept; endpoint: a connection (or incoming) to accept
+    IROH_POLL_READ = 1,   // stream: data, end or reset; connection: a datagram; fd: readable
+    IROH_POLL_WRITE = 2,  // stream: room, or stopped; fd: writable
+    IROH_POLL_ACCEPT_BI =
+        4,  // connection: a bidirectional stream to accept; endpoint: a connection (or incoming) to accept
     IROH_POLL_ACCEPT_UNI = 8,
-    IROH_POLL_OPEN_BI = 16,   // connection: a bidirectional stream can be opened
+    IROH_POLL_OPEN_BI = 16,  // connection: a bidirectional stream can be opened
     IROH_POLL_OPEN_UNI = 32,
-    IROH_POLL_CONNECTED = 64, // connection: the handshake is complete
-    IROH_POLL_FINISHED = 128, // stream: everything was acknowledged
-    IROH_POLL_CLOSED = 256,   // connection, endpoint: closed; stream: its connection is closed. Reported unasked
-    IROH_POLL_ERROR = 512,    // fd: POLLERR or POLLHUP. Reported unasked
+    IROH_POLL_CONNECTED = 64,  // connection: the handshake is complete
+    IROH_POLL_FINISHED = 128,  // stream: everything was acknowledged
+    IROH_POLL_CLOSED = 256,    // connection, endpoint: closed; stream: its connection is closed. Reported unasked
+    IROH_POLL_ERROR = 512,     // fd: POLLERR or POLLHUP. Reported unasked
 };
 
 // Exactly one of the handles is set; fd is -1 otherwise.

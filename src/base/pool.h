@@ -18,8 +18,8 @@ typedef struct pool {
 } pool;
 
 void pool_init(pool *p, size_t object_size, size_t per_slab, int mode);
-void pool_dispose(pool *p);  // all objects must be back (asserted in debug builds); frees the slabs
-void *pool_take(pool *p);    // null when out of memory
+void pool_dispose(pool *p);             // all objects must be back (asserted in debug builds); frees the slabs
+void *pool_take(pool *p);               // null when out of memory
 void pool_give(pool *p, void *object);  // null is ignored
 
 #endif

@@ -16,8 +16,8 @@
 #define HP_SAMPLE 16
 #define HP_MASK 5
 
-typedef struct aead aead;        // opaque: an AEAD key, ready for use
-typedef struct hp_key hp_key;    // opaque: a header protection key
+typedef struct aead aead;      // opaque: an AEAD key, ready for use
+typedef struct hp_key hp_key;  // opaque: a header protection key
 
 typedef struct aead_suite {
     const char *name;                // "TLS_AES_128_GCM_SHA256"
@@ -32,10 +32,12 @@ typedef struct aead_suite {
     void (*aead_free)(aead *a);  // wipes; null is ignored
 
     // Seals in place: `data` has room for len + AEAD_TAG bytes. 0 or IROH_ERR_CRYPTO.
-    int (*seal)(aead *a, const uint8_t nonce[AEAD_NONCE], const uint8_t *aad, size_t aad_len, uint8_t *data, size_t len);
+    int (*seal)(aead *a, const uint8_t nonce[AEAD_NONCE], const uint8_t *aad, size_t aad_len, uint8_t *data,
+                size_t len);
 
     // Opens in place: `len` counts the tag and is at least AEAD_TAG. 0, or IROH_ERR_CRYPTO with `data` undefined.
-    int (*open)(aead *a, const uint8_t nonce[AEAD_NONCE], const uint8_t *aad, size_t aad_len, uint8_t *data, size_t len);
+    int (*open)(aead *a, const uint8_t nonce[AEAD_NONCE], const uint8_t *aad, size_t aad_len, uint8_t *data,
+                size_t len);
 
     hp_key *(*hp_new)(const uint8_t *key);
     void (*hp_free)(hp_key *k);

@@ -37,15 +37,15 @@ void aead_aes_free(aead *a) {
 int aead_aes_seal(aead *a, const uint8_t nonce[AEAD_NONCE], const uint8_t *aad, size_t aad_len, uint8_t *data,
                   size_t len) {
     size_t sealed = len + AEAD_TAG;
-    int r = gnutls_aead_cipher_encrypt(handle_of(a), nonce, AEAD_NONCE, aad, aad_len, AEAD_TAG, data, len, data,
-                                       &sealed);
+    int r =
+        gnutls_aead_cipher_encrypt(handle_of(a), nonce, AEAD_NONCE, aad, aad_len, AEAD_TAG, data, len, data, &sealed);
     return r == 0 ? 0 : IROH_ERR_CRYPTO;
 }
 
 int aead_aes_open(aead *a, const uint8_t nonce[AEAD_NONCE], const uint8_t *aad, size_t aad_len, uint8_t *data,
                   size_t len) {
     size_t opened = len - AEAD_TAG;
-    int r = gnutls_aead_cipher_decrypt(handle_of(a), nonce, AEAD_NONCE, aad, aad_len, AEAD_TAG, data, len, data,
-                                       &opened);
+    int r =
+        gnutls_aead_cipher_decrypt(handle_of(a), nonce, AEAD_NONCE, aad, aad_len, AEAD_TAG, data, len, data, &opened);
     return r == 0 ? 0 : IROH_ERR_CRYPTO;
 }

@@ -12,22 +12,22 @@
 #define ACKS_RANGES_MAX 64
 
 typedef struct quic_acks {
-    ranges received;          // at most ACKS_RANGES_MAX
-    uint64_t floor;           // numbers below count as received
-    uint64_t largest;         // QUIC_PN_NONE: nothing yet
-    uint64_t largest_time;    // ns, when `largest` arrived
-    uint64_t ect0, ect1, ce;  // packets by codepoint, over the life of the space
-    uint32_t eliciting;       // ack-eliciting packets since the last ACK was sent
-    uint32_t others;          // packets that do not elicit since then
-    uint64_t deadline;        // when an ACK must go, TIME_NEVER: none pending; 0: at once
+    ranges received;            // at most ACKS_RANGES_MAX
+    uint64_t floor;             // numbers below count as received
+    uint64_t largest;           // QUIC_PN_NONE: nothing yet
+    uint64_t largest_time;      // ns, when `largest` arrived
+    uint64_t ect0, ect1, ce;    // packets by codepoint, over the life of the space
+    uint32_t eliciting;         // ack-eliciting packets since the last ACK was sent
+    uint32_t others;            // packets that do not elicit since then
+    uint64_t deadline;          // when an ACK must go, TIME_NEVER: none pending; 0: at once
     uint64_t ack_largest_sent;  // largest in the latest ACK sent, QUIC_PN_NONE: none
 } quic_acks;
 
 // When to acknowledge: per connection, from defaults or the peer's ACK_FREQUENCY.
 typedef struct quic_ack_policy {
-    uint32_t threshold;    // ack-eliciting packets that may go unacknowledged; exceeding it acks at once
-    uint32_t reordering;   // 0: ignore, 1: at every gap, n: at gaps of n
-    uint64_t max_delay;    // ns
+    uint32_t threshold;   // ack-eliciting packets that may go unacknowledged; exceeding it acks at once
+    uint32_t reordering;  // 0: ignore, 1: at every gap, n: at gaps of n
+    uint64_t max_delay;   // ns
 } quic_ack_policy;
 
 void quic_acks_init(quic_acks *a);

@@ -11,12 +11,12 @@
 typedef struct quic_cc quic_cc;
 
 typedef struct quic_cc_ack {
-    uint64_t now;           // ns
-    uint64_t bytes;         // newly acknowledged, in flight before
-    uint64_t sent_time;     // latest sending time among them
-    uint64_t in_flight;     // after the acknowledgement
-    bool app_limited;       // the window was not used up: do not grow
-    const quic_rtt *rtt;    // after the sample
+    uint64_t now;         // ns
+    uint64_t bytes;       // newly acknowledged, in flight before
+    uint64_t sent_time;   // latest sending time among them
+    uint64_t in_flight;   // after the acknowledgement
+    bool app_limited;     // the window was not used up: do not grow
+    const quic_rtt *rtt;  // after the sample
 } quic_cc_ack;
 
 typedef struct quic_cc_loss {
@@ -24,8 +24,8 @@ typedef struct quic_cc_loss {
     uint64_t bytes;
     uint64_t sent_time;  // of the latest lost packet (or the packet that was CE marked)
     uint64_t in_flight;
-    bool persistent;     // persistent congestion (RFC 9002, section 7.6)
-    bool ecn;            // congestion experienced instead of loss
+    bool persistent;  // persistent congestion (RFC 9002, section 7.6)
+    bool ecn;         // congestion experienced instead of loss
 } quic_cc_loss;
 
 typedef struct quic_cc_ops {
@@ -39,12 +39,12 @@ typedef struct quic_cc_ops {
 
 struct quic_cc {
     const quic_cc_ops *ops;
-    uint64_t window;       // bytes that may be in flight
-    uint64_t mss;          // bytes of a full datagram now
+    uint64_t window;  // bytes that may be in flight
+    uint64_t mss;     // bytes of a full datagram now
     uint64_t ssthresh;
     uint64_t recovery_start;  // ns: packets sent at or before it start no new event; 0: never
-    uint64_t pacing_rate;  // bytes per second, 0: let the pacer derive it from the window
-    uint64_t events;       // congestion events, for statistics
+    uint64_t pacing_rate;     // bytes per second, 0: let the pacer derive it from the window
+    uint64_t events;          // congestion events, for statistics
     union {
         struct {
             uint64_t acked;  // bytes since the last increase

@@ -6,9 +6,9 @@
 
 #include "quic/types.h"
 
-#define CIDS_PEER_MAX 5      // our active_connection_id_limit
-#define CIDS_LOCAL_MAX 12    // ids that we keep issued at most
-#define CIDS_RETIRE_MAX 50   // retirements that may wait to be sent
+#define CIDS_PEER_MAX 5     // our active_connection_id_limit
+#define CIDS_LOCAL_MAX 12   // ids that we keep issued at most
+#define CIDS_RETIRE_MAX 50  // retirements that may wait to be sent
 
 typedef struct quic_local_cid {
     uint8_t bytes[QUIC_LOCAL_CID];
@@ -18,8 +18,8 @@ typedef struct quic_local_cid {
 // Ids that we issued: sequence numbers [base, next), retired ones have used == false.
 typedef struct quic_local_cids {
     quic_local_cid items[CIDS_LOCAL_MAX];  // index: seq % CIDS_LOCAL_MAX
-    uint64_t base;   // lowest sequence that may be active
-    uint64_t next;   // sequence of the next id to issue
+    uint64_t base;                         // lowest sequence that may be active
+    uint64_t next;                         // sequence of the next id to issue
 } quic_local_cids;
 
 void quic_local_cids_init(quic_local_cids *c);
@@ -40,8 +40,8 @@ typedef struct quic_peer_cid {
 
 typedef struct quic_peer_cids {
     quic_peer_cid items[CIDS_PEER_MAX];
-    uint8_t active;            // index of the one in use
-    uint64_t retire_prior_to;  // highest seen
+    uint8_t active;                     // index of the one in use
+    uint64_t retire_prior_to;           // highest seen
     uint64_t pending[CIDS_RETIRE_MAX];  // sequences whose RETIRE_CONNECTION_ID waits to be sent
     uint8_t pending_count;
 } quic_peer_cids;

@@ -132,8 +132,8 @@ int quic_conn_new(quic_endpoint *ep, const quic_conn_new_config *config, uint64_
     c->keys.discard_previous_at = TIME_NEVER;
     c->idle_timeout = c->transport.idle_timeout;
     c->idle_at = c->idle_timeout != 0 ? now + c->idle_timeout : TIME_NEVER;
-    c->ack_policy = (quic_ack_policy){
-        .threshold = c->transport.ack_threshold, .reordering = 1, .max_delay = 25 * NS_PER_MS};
+    c->ack_policy =
+        (quic_ack_policy){.threshold = c->transport.ack_threshold, .reordering = 1, .max_delay = 25 * NS_PER_MS};
     c->spin = (entropy_u64(quic_endpoint_random(ep)) & 1) != 0;
     quic_params_default(&c->peer);
     quic_sendbuf_init(&c->crypto.out);

@@ -17,19 +17,19 @@ typedef struct quic_conn quic_conn;
 
 // Settings of connections; copied when a connection is made.
 typedef struct quic_transport {
-    uint64_t idle_timeout;    // ns, 0: none
-    uint64_t keep_alive;      // ns, 0: none
-    uint64_t streams_bidi, streams_uni;  // concurrent streams allowed to the peer
-    uint64_t stream_window, conn_window; // bytes
-    uint64_t send_buffer;                // bytes
-    uint64_t initial_rtt;                // ns
-    uint16_t mtu_max;                    // largest datagram to try
+    uint64_t idle_timeout;                // ns, 0: none
+    uint64_t keep_alive;                  // ns, 0: none
+    uint64_t streams_bidi, streams_uni;   // concurrent streams allowed to the peer
+    uint64_t stream_window, conn_window;  // bytes
+    uint64_t send_buffer;                 // bytes
+    uint64_t initial_rtt;                 // ns
+    uint16_t mtu_max;                     // largest datagram to try
     const quic_cc_ops *congestion;
-    bool datagrams;                      // accept DATAGRAM
-    bool skip_packet_numbers;            // leave numbers out against optimistic acknowledgements
-    bool server_migration;               // client: accept the server's first flight from another address
-    uint64_t key_update_after;           // packets until our first key update; 0: random in 10..999
-    uint32_t ack_threshold;              // ack-eliciting packets that may go unacknowledged
+    bool datagrams;             // accept DATAGRAM
+    bool skip_packet_numbers;   // leave numbers out against optimistic acknowledgements
+    bool server_migration;      // client: accept the server's first flight from another address
+    uint64_t key_update_after;  // packets until our first key update; 0: random in 10..999
+    uint32_t ack_threshold;     // ack-eliciting packets that may go unacknowledged
 } quic_transport;
 
 void quic_transport_default(quic_transport *t);
@@ -39,16 +39,16 @@ enum {
     CONN_CLOSED = 2,         // see quic_conn_close_info; no further calls have effect
     CONN_INCOMING_BIDI = 4,  // a peer stream waits in quic_streams_accept
     CONN_INCOMING_UNI = 8,
-    CONN_STREAMS = 16,       // quic_streams_next_event has something
-    CONN_OPENABLE = 32,      // the peer raised a stream limit
-    CONN_DATAGRAM = 64,      // a datagram can be read
+    CONN_STREAMS = 16,         // quic_streams_next_event has something
+    CONN_OPENABLE = 32,        // the peer raised a stream limit
+    CONN_DATAGRAM = 64,        // a datagram can be read
     CONN_DATAGRAM_ROOM = 128,  // the send queue took something off
-    CONN_SESSION = 256,      // quic_conn_take_session has a session for later resumption
+    CONN_SESSION = 256,        // quic_conn_take_session has a session for later resumption
     CONN_EARLY_REJECTED = 512,
 };
 
 typedef struct quic_close_info {
-    int error;         // IROH_ERR_*, 0: open
+    int error;  // IROH_ERR_*, 0: open
     bool by_peer;
     bool application;  // `code` is an application code
     uint64_t code;
@@ -90,12 +90,12 @@ bool quic_conn_is_client(const quic_conn *c);
 bool quic_conn_connected(const quic_conn *c);  // handshake complete, now or before a close
 bool quic_conn_closed(const quic_conn *c);
 const quic_close_info *quic_conn_close_info(const quic_conn *c);
-const uint8_t *quic_conn_peer_key(const quic_conn *c);  // 32 bytes, null: not known yet
+const uint8_t *quic_conn_peer_key(const quic_conn *c);           // 32 bytes, null: not known yet
 const uint8_t *quic_conn_alpn(const quic_conn *c, size_t *len);  // null: not known yet
-addr quic_conn_remote(const quic_conn *c);  // of the path in use
+addr quic_conn_remote(const quic_conn *c);                       // of the path in use
 void quic_conn_stats_get(const quic_conn *c, quic_conn_stats *out);
 int quic_conn_export(const quic_conn *c, const void *label, size_t label_len, const void *context, size_t context_len,
-                     uint8_t *out, size_t len);  // 0, IROH_ERR_AGAIN before the handshake, IROH_ERR_RANGE
+                     uint8_t *out, size_t len);         // 0, IROH_ERR_AGAIN before the handshake, IROH_ERR_RANGE
 int quic_conn_update_keys(quic_conn *c, uint64_t now);  // 0, IROH_ERR_AGAIN
 void quic_conn_set_max_streams(quic_conn *c, bool bidi, uint64_t count);
 

@@ -149,7 +149,8 @@ static void check_ecn(quic_conn *c, quic_path *p, const quic_ack_frame *ack, con
         return;
     }
     if (ack->ce > p->ecn_ce_seen) {
-        quic_cc_loss event = {.now = now, .sent_time = r->latest_time, .in_flight = quic_conn_in_flight(c, p), .ecn = true};
+        quic_cc_loss event = {
+            .now = now, .sent_time = r->latest_time, .in_flight = quic_conn_in_flight(c, p), .ecn = true};
         p->cc.ops->on_loss(&p->cc, &event);
     }
     p->ecn_state = PATH_ECN_CAPABLE;

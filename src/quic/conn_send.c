@@ -7,11 +7,11 @@
 #include "quic/conn_state.h"
 #include "quic/endpoint.h"
 
-#define PACKET_ROOM_MIN 87     // no further packet is begun in a datagram with less room
-#define UNELICITED_MAX 32      // acknowledgement-only packets before one asks for an acknowledgement itself
-#define PACING_BATCH 10        // datagrams to wait for when pacing stops us: fewer, larger bursts
-#define CRYPTO_HEAD_MAX 13     // type, offset and length of a CRYPTO frame
-#define UPDATE_MARGIN 10000    // packets before the confidentiality limit at which keys are updated
+#define PACKET_ROOM_MIN 87   // no further packet is begun in a datagram with less room
+#define UNELICITED_MAX 32    // acknowledgement-only packets before one asks for an acknowledgement itself
+#define PACING_BATCH 10      // datagrams to wait for when pacing stops us: fewer, larger bursts
+#define CRYPTO_HEAD_MAX 13   // type, offset and length of a CRYPTO frame
+#define UPDATE_MARGIN 10000  // packets before the confidentiality limit at which keys are updated
 
 typedef struct open_packet {
     quic_packet_type type;
@@ -668,7 +668,8 @@ bool quic_conn_transmit(quic_conn *c, uint64_t now, uint8_t *room, size_t room_l
     } else if (repeat_flight(c, room, out)) {
         return true;
     } else {
-        if (handshake_waits(c, now) || (c->hs != NULL && !can_send_1rtt(c) && can_send_0rtt(c) && !c->hs->authenticated))
+        if (handshake_waits(c, now) ||
+            (c->hs != NULL && !can_send_1rtt(c) && can_send_0rtt(c) && !c->hs->authenticated))
             total = build_handshake(c, room, now);
         if (total > 0)
             remember_flight(c, room, total);

@@ -24,10 +24,10 @@
 #include "quic/path.h"
 #include "quic/protect.h"
 
-#define CONN_REMOTES_MAX 16      // addresses that the first flight is sent to
-#define CONN_CRYPTO_MAX 16384    // bytes of CRYPTO beyond the read offset
-#define CONN_TICKETS 2           // session tickets that a server sends
-#define CONN_FLIGHT_MAX 1500     // datagram of the first flight that is repeated to other addresses
+#define CONN_REMOTES_MAX 16    // addresses that the first flight is sent to
+#define CONN_CRYPTO_MAX 16384  // bytes of CRYPTO beyond the read offset
+#define CONN_TICKETS 2         // session tickets that a server sends
+#define CONN_FLIGHT_MAX 1500   // datagram of the first flight that is repeated to other addresses
 
 typedef enum conn_state {
     CONN_HANDSHAKING = 0,
@@ -40,7 +40,7 @@ typedef enum conn_state {
 // Where Initial and 0-RTT packets with the client's first connection id belong.
 typedef struct quic_route {
     quic_cid dcid;
-    struct quic_conn *conn;          // exactly one of the two
+    struct quic_conn *conn;  // exactly one of the two
     struct quic_incoming *incoming;
     bool linked;
 } quic_route;
@@ -53,25 +53,25 @@ typedef struct quic_crypto {
 typedef struct quic_handshake {
     quic_space spaces[2];  // Initial, Handshake
     quic_keys read[2], write[2];
-    quic_keys early;       // 0-RTT: client writes, server reads
+    quic_keys early;  // 0-RTT: client writes, server reads
     quic_crypto crypto[2];
-    quic_route route;      // server: the client's first connection id
+    quic_route route;  // server: the client's first connection id
     quic_cid original_dcid, retry_scid;
     bool retried;
-    bool authenticated;           // a packet of the peer was opened
-    bool handshake_authenticated; // ... of the Handshake level
+    bool authenticated;              // a packet of the peer was opened
+    bool handshake_authenticated;    // ... of the Handshake level
     bool peer_completed_validation;  // client: the server has validated our address
-    uint64_t opened;              // packets opened, for Retry and Version Negotiation rules
-    uint8_t *token;               // client: in every Initial
+    uint64_t opened;                 // packets opened, for Retry and Version Negotiation rules
+    uint8_t *token;                  // client: in every Initial
     size_t token_len;
     addr remotes[CONN_REMOTES_MAX];  // client
     uint8_t remote_count;
-    uint8_t fanout_next;          // next remote that gets the copy of the flight
-    uint16_t flight_len;          // 0: no copy
+    uint8_t fanout_next;  // next remote that gets the copy of the flight
+    uint16_t flight_len;  // 0: no copy
     uint8_t flight[CONN_FLIGHT_MAX];
     bool early_attempted, early_rejected;
-    bool want_early;              // the application asked for 0-RTT
-    quic_params remembered;       // client 0-RTT
+    bool want_early;         // the application asked for 0-RTT
+    quic_params remembered;  // client 0-RTT
 } quic_handshake;
 
 struct quic_conn {
@@ -79,30 +79,30 @@ struct quic_conn {
     void *user;
     conn_state state;
     quic_role role;
-    bool confirmed;         // handshake confirmed (RFC 9001, section 4.1.2)
-    bool released;          // by the layer above
+    bool confirmed;  // handshake confirmed (RFC 9001, section 4.1.2)
+    bool released;   // by the layer above
     bool handshake_done_wanted;
-    bool params_taken;      // the peer's transport parameters were decoded
-    bool peer_params_known; // ... or are remembered: limits and sizes may be used
+    bool params_taken;       // the peer's transport parameters were decoded
+    bool peer_params_known;  // ... or are remembered: limits and sizes may be used
     bool resumed, early_attempted, early_accepted;
     bool spin;
     bool ping_wanted;
-    bool counted;           // in the endpoint's number of handshakes in progress
-    uint32_t events;        // CONN_*
-    list_link event_link;   // in ep->events
-    list_link send_link;    // in ep->sending
-    list_link all_link;     // in ep->conns
+    bool counted;          // in the endpoint's number of handshakes in progress
+    uint32_t events;       // CONN_*
+    list_link event_link;  // in ep->events
+    list_link send_link;   // in ep->sending
+    list_link all_link;    // in ep->conns
     heap_item timer;
     quic_transport transport;
-    quic_handshake *hs;     // null once confirmed
-    tls_session *tls;       // null once no longer needed
-    uint64_t tls_until;     // when it is freed at the latest
-    uint8_t tickets;        // client: received
-    quic_path *path;        // path 0, in use
-    quic_key_phases keys;   // 1-RTT
-    quic_crypto crypto;     // of 1-RTT: session tickets
-    quic_cid scid;          // our first connection id
-    quic_params peer;       // the peer's transport parameters
+    quic_handshake *hs;    // null once confirmed
+    tls_session *tls;      // null once no longer needed
+    uint64_t tls_until;    // when it is freed at the latest
+    uint8_t tickets;       // client: received
+    quic_path *path;       // path 0, in use
+    quic_key_phases keys;  // 1-RTT
+    quic_crypto crypto;    // of 1-RTT: session tickets
+    quic_cid scid;         // our first connection id
+    quic_params peer;      // the peer's transport parameters
     quic_streams streams;
     quic_dgram_queue dgrams_out, dgrams_in;
     quic_ack_policy ack_policy;
@@ -112,20 +112,20 @@ struct quic_conn {
     size_t alpn_len;
     uint8_t exporter[AEAD_HASH_MAX];
     uint8_t exporter_len;
-    uint8_t *session;       // newest TLS session for the application
+    uint8_t *session;  // newest TLS session for the application
     size_t session_len;
-    uint8_t *new_token;     // client: newest NEW_TOKEN
+    uint8_t *new_token;  // client: newest NEW_TOKEN
     size_t new_token_len;
-    uint64_t idle_timeout;  // negotiated, ns
-    uint64_t idle_at;       // deadline
+    uint64_t idle_timeout;        // negotiated, ns
+    uint64_t idle_at;             // deadline
     bool idle_restarted_by_send;  // an ack-eliciting packet was sent since the last receive
     uint64_t keep_alive_at;
-    uint64_t end_at;        // closing or draining ends
-    uint64_t pacing_at;     // when sending may go on, TIME_NEVER: not waiting
+    uint64_t end_at;     // closing or draining ends
+    uint64_t pacing_at;  // when sending may go on, TIME_NEVER: not waiting
     // Closing.
-    quic_close_info *close;  // null while open
-    uint8_t close_spaces;    // bit per space in which the close is still to be sent, bit 3: 1-RTT
-    uint64_t close_received; // datagrams since
+    quic_close_info *close;    // null while open
+    uint8_t close_spaces;      // bit per space in which the close is still to be sent, bit 3: 1-RTT
+    uint64_t close_received;   // datagrams since
     uint64_t close_answer_at;  // next count that is answered
     quic_qlog *qlog;
     uint64_t packets_sent, packets_received;
@@ -165,12 +165,12 @@ typedef struct quic_conn_new_config {
     const uint16_t *suites;
     size_t suite_count;
     bool keylog;
-    quic_cid odcid;           // the client's first destination connection id
+    quic_cid odcid;  // the client's first destination connection id
     // Client.
     const quic_connect_config *connect;
     // Server.
     quic_cid peer_scid;
-    quic_cid retry_scid;      // with `retried`
+    quic_cid retry_scid;  // with `retried`
     bool retried, validated;
     uint64_t map_seed[2];
 } quic_conn_new_config;
@@ -228,7 +228,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space, quic_path *path, const q
 void quic_conn_loss_timeout(quic_conn *c, quic_path *path, uint64_t now);
 uint64_t quic_conn_loss_deadline(const quic_conn *c, const quic_path *path, uint64_t now);
 uint64_t quic_conn_in_flight(const quic_conn *c, const quic_path *path);
-uint64_t quic_conn_pto(const quic_conn *c, const quic_path *path);  // ns, with max_ack_delay, no back-off
+uint64_t quic_conn_pto(const quic_conn *c, const quic_path *path);             // ns, with max_ack_delay, no back-off
 quic_space *quic_conn_space(quic_conn *c, quic_path *path, quic_space_id id);  // null: discarded
 void quic_conn_frames_lost(quic_conn *c, quic_path *path, quic_space_id id, quic_sent *sent);  // drops all as lost
 void quic_conn_probe_frames(quic_conn *c, quic_path *path, quic_space_id id);
@@ -242,6 +242,6 @@ void quic_conn_idle_restart(quic_conn *c, uint64_t now);
 void quic_conn_fail(quic_conn *c, int transport_code, uint64_t frame_type, const char *reason, uint64_t now);
 void quic_conn_peer_closed(quic_conn *c, const quic_frame *f, uint64_t now);
 void quic_conn_end(quic_conn *c, int error, uint64_t now);  // silently: idle, reset, version
-void quic_conn_close_datagram(quic_conn *c);  // something arrived while closing
+void quic_conn_close_datagram(quic_conn *c);                // something arrived while closing
 
 #endif

@@ -13,14 +13,14 @@ typedef struct quic_endpoint_config {
     const tls_backend *tls;
     tls_identity identity;
     entropy random;
-    const logger *log;         // may be null; borrowed
+    const logger *log;  // may be null; borrowed
     quic_transport transport;
-    const tls_alpn *alpns;     // accepted, in order of preference; copied
+    const tls_alpn *alpns;  // accepted, in order of preference; copied
     size_t alpn_count;
-    const uint16_t *suites;    // as tls_config; copied
+    const uint16_t *suites;  // as tls_config; copied
     size_t suite_count;
-    uint64_t incoming_max;     // attempts that wait for a decision
-    uint64_t wall_clock;       // unix time in ns at monotonic time 0, for tokens
+    uint64_t incoming_max;                         // attempts that wait for a decision
+    uint64_t wall_clock;                           // unix time in ns at monotonic time 0, for tokens
     void (*keylog)(void *user, const char *line);  // null: none
     void *keylog_user;
     // Called when a connection starts: a qlog writer for it or null. The connection frees it with quic_qlog_free.
@@ -41,9 +41,9 @@ int quic_endpoint_set_alpns(quic_endpoint *ep, const tls_alpn *alpns, size_t cou
 typedef struct quic_datagram {
     uint8_t *bytes;  // is changed: packets are opened in place
     size_t len;
-    addr remote;     // canonical
-    addr local;      // kind ADDR_NONE when unknown
-    uint8_t ecn;     // QUIC_ECN_*
+    addr remote;  // canonical
+    addr local;   // kind ADDR_NONE when unknown
+    uint8_t ecn;  // QUIC_ECN_*
 } quic_datagram;
 
 void quic_endpoint_receive(quic_endpoint *ep, const quic_datagram *d, uint64_t now);
@@ -72,9 +72,9 @@ typedef struct quic_connect_config {
     const uint8_t *peer_key;  // 32 bytes
     const tls_alpn *alpns;    // offered, in order; at least one
     size_t alpn_count;
-    const uint8_t *session;   // of quic_conn_take_session; null: none
+    const uint8_t *session;  // of quic_conn_take_session; null: none
     size_t session_len;
-    bool early;               // send 0-RTT data if the session allows it
+    bool early;  // send 0-RTT data if the session allows it
 } quic_connect_config;
 
 int quic_endpoint_connect(quic_endpoint *ep, const quic_connect_config *config, uint64_t now, quic_conn **out);
@@ -85,7 +85,8 @@ typedef struct quic_incoming quic_incoming;
 quic_incoming *quic_endpoint_next_incoming(quic_endpoint *ep);  // takes the oldest; null: none
 int quic_incoming_accept(quic_incoming *in, uint64_t now, quic_conn **out);
 void quic_incoming_refuse(quic_incoming *in, uint64_t now);
-int quic_incoming_retry(quic_incoming *in, uint64_t now);  // IROH_ERR_ARG when the address is validated: nothing was done
+int quic_incoming_retry(quic_incoming *in,
+                        uint64_t now);  // IROH_ERR_ARG when the address is validated: nothing was done
 void quic_incoming_ignore(quic_incoming *in);
 addr quic_incoming_remote(const quic_incoming *in);
 bool quic_incoming_validated(const quic_incoming *in);

@@ -10,11 +10,11 @@
 #include "quic/endpoint.h"
 #include "quic/token.h"
 
-#define INCOMING_DATAGRAMS 4           // datagrams kept for an attempt until it is accepted
-#define INCOMING_REPLY_MAX 512         // bytes of a packet that is sent without a connection
-#define ENDPOINT_REPLIES_MAX 64        // such packets that may wait; more are dropped
+#define INCOMING_DATAGRAMS 4             // datagrams kept for an attempt until it is accepted
+#define INCOMING_REPLY_MAX 512           // bytes of a packet that is sent without a connection
+#define ENDPOINT_REPLIES_MAX 64          // such packets that may wait; more are dropped
 #define RESET_INTERVAL (20 * NS_PER_MS)  // at most one stateless reset in this time
-#define RETRY_HANDSHAKES 512           // handshakes in progress beyond which addresses must be proven
+#define RETRY_HANDSHAKES 512             // handshakes in progress beyond which addresses must be proven
 #define TOKEN_LIFETIME (15 * NS_PER_S)
 
 // A packet that belongs to no connection.
@@ -29,9 +29,9 @@ struct quic_incoming {
     quic_endpoint *ep;
     list_link link;  // in ep->incoming, or alone once taken
     quic_route route;
-    quic_cid scid;       // the client's
-    quic_cid odcid;      // the first destination id: differs from route.dcid after a Retry
-    quic_cid retry_scid; // after a Retry: what the client uses now
+    quic_cid scid;        // the client's
+    quic_cid odcid;       // the first destination id: differs from route.dcid after a Retry
+    quic_cid retry_scid;  // after a Retry: what the client uses now
     bool retried, validated, taken;
     addr remote, local;
     uint8_t ecn;
@@ -41,7 +41,7 @@ struct quic_incoming {
         uint8_t *bytes;
         size_t len;
     } datagrams[INCOMING_DATAGRAMS];
-    uint8_t *hello;      // CRYPTO bytes of the first packet, for a look at the ALPNs
+    uint8_t *hello;  // CRYPTO bytes of the first packet, for a look at the ALPNs
     size_t hello_len;
 };
 
@@ -54,9 +54,9 @@ struct quic_endpoint {
     quic_token_key token_key;
     uint8_t reset_key[32];
     uint64_t map_seed[2];
-    map cids;      // our 8-byte connection ids -> quic_path
-    map routes;    // hash of a client's first connection id -> quic_route
-    map resets;    // first 8 bytes of a peer's reset token -> quic_conn
+    map cids;    // our 8-byte connection ids -> quic_path
+    map routes;  // hash of a client's first connection id -> quic_route
+    map resets;  // first 8 bytes of a peer's reset token -> quic_conn
     heap timers;
     pool frames;
     list_link conns, sending, events, incoming, replies, graveyard;

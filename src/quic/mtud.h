@@ -11,16 +11,16 @@
 #define MTUD_STEP 20  // the search ends when less than this is to be gained
 
 typedef struct quic_mtud {
-    uint16_t current;  // bytes of UDP payload that are known to pass
-    uint16_t upper;    // largest to try: min(own limit, peer's max_udp_payload_size)
+    uint16_t current;    // bytes of UDP payload that are known to pass
+    uint16_t upper;      // largest to try: min(own limit, peer's max_udp_payload_size)
     uint16_t low, high;  // search interval: low passes, high + 1 does not (or is not allowed)
-    uint16_t probe;    // size of the probe in flight, 0: none
-    uint8_t losses;    // of this size
+    uint16_t probe;      // size of the probe in flight, 0: none
+    uint8_t losses;      // of this size
     bool searching;
     uint64_t next_search;  // ns: when the search starts (again), TIME_NEVER: not
     // Black hole detection: bursts of losses of packets above the minimum without a later delivery of their size.
     uint8_t suspicious;
-    uint64_t burst_pn;       // number of the latest loss counted
+    uint64_t burst_pn;           // number of the latest loss counted
     uint64_t delivered_size_pn;  // highest number delivered with `current` bytes
 } quic_mtud;
 

@@ -48,21 +48,21 @@ typedef struct quic_path {
     quic_pacer pacer;
     quic_mtud mtud;
     uint32_t pto_count;
-    uint64_t pto_base;           // ns: when the client's anti-deadlock probe counts from
-    uint64_t skip_at;            // packet number to leave out, QUIC_PN_NONE: none
-    uint64_t phase_first_sent;   // first number sealed in the current key phase
-    uint32_t unelicited;         // packets sent since the last one that elicits an acknowledgement
-    uint16_t cids_again;         // bit per slot of local_cids: NEW_CONNECTION_ID must go (again)
+    uint64_t pto_base;          // ns: when the client's anti-deadlock probe counts from
+    uint64_t skip_at;           // packet number to leave out, QUIC_PN_NONE: none
+    uint64_t phase_first_sent;  // first number sealed in the current key phase
+    uint32_t unelicited;        // packets sent since the last one that elicits an acknowledgement
+    uint16_t cids_again;        // bit per slot of local_cids: NEW_CONNECTION_ID must go (again)
     uint8_t challenges[PATH_CHALLENGES][8];
-    uint8_t challenge_count;     // remembered, newest last
-    bool challenge_wanted;       // send one now
+    uint8_t challenge_count;  // remembered, newest last
+    bool challenge_wanted;    // send one now
     uint32_t challenge_tries;
-    uint64_t challenge_at;       // next retry, TIME_NEVER: none
-    uint64_t validation_ends;    // give up then, TIME_NEVER: not validating a migration
-    addr previous_remote;        // validated address to fall back to, ADDR_NONE: none
+    uint64_t challenge_at;     // next retry, TIME_NEVER: none
+    uint64_t validation_ends;  // give up then, TIME_NEVER: not validating a migration
+    addr previous_remote;      // validated address to fall back to, ADDR_NONE: none
     quic_path_response responses[PATH_RESPONSES];
     uint8_t response_count;
-    bool app_limited;            // the latest round of sending stopped for lack of data
+    bool app_limited;  // the latest round of sending stopped for lack of data
     uint8_t ecn_state;
     uint64_t ecn_sent, ecn_ce_seen, ecn_ect0_seen;
     uint64_t bytes_in, bytes_out, datagrams_in, datagrams_out;

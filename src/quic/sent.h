@@ -23,8 +23,8 @@ typedef struct quic_sent_frame {
 
 enum {
     SENT_ACK_ELICITING = 1,
-    SENT_IN_FLIGHT = 2,   // counts for congestion control
-    SENT_MTU_PROBE = 4,   // its loss says nothing about congestion
+    SENT_IN_FLIGHT = 2,  // counts for congestion control
+    SENT_MTU_PROBE = 4,  // its loss says nothing about congestion
     SENT_ECT = 8,
     SENT_APP_LIMITED = 16,
 };
@@ -42,14 +42,14 @@ enum { SENT_GONE = 0, SENT_SKIPPED = 1, SENT_OUTSTANDING = 2, SENT_LOST = 3 };
 
 typedef struct quic_sent {
     quic_sent_packet *ring;
-    uint32_t capacity;      // power of two, or 0
-    uint64_t base;          // lowest number in the ring
-    uint64_t next;          // number of the next packet to be sent
-    uint64_t largest_acked; // QUIC_PN_NONE: none
+    uint32_t capacity;             // power of two, or 0
+    uint64_t base;                 // lowest number in the ring
+    uint64_t next;                 // number of the next packet to be sent
+    uint64_t largest_acked;        // QUIC_PN_NONE: none
     uint64_t last_eliciting_time;  // ns when the latest ack-eliciting packet was sent, 0: none
-    uint64_t loss_time;     // when the earliest outstanding packet will be declared lost by time, TIME_NEVER: none
-    uint64_t eliciting;     // ack-eliciting packets outstanding
-    uint64_t in_flight;     // bytes outstanding that count for congestion control
+    uint64_t loss_time;  // when the earliest outstanding packet will be declared lost by time, TIME_NEVER: none
+    uint64_t eliciting;  // ack-eliciting packets outstanding
+    uint64_t in_flight;  // bytes outstanding that count for congestion control
 } quic_sent;
 
 void quic_sent_init(quic_sent *s);
@@ -68,19 +68,19 @@ int quic_sent_skip(quic_sent *s);
 
 // What an acknowledgement brought.
 typedef struct quic_ack_result {
-    uint64_t acked_packets;        // newly acknowledged
-    uint64_t acked_bytes;          // of them, counted for congestion control and sent in the current generation
-    uint64_t acked_ect;            // newly acknowledged packets that were sent with ECT
-    bool acked_eliciting;          // at least one was ack-eliciting
-    bool largest_newly_acked;      // the frame's largest number was among them
-    uint64_t largest_time;         // when that one was sent: an RTT sample if it was ack-eliciting
+    uint64_t acked_packets;    // newly acknowledged
+    uint64_t acked_bytes;      // of them, counted for congestion control and sent in the current generation
+    uint64_t acked_ect;        // newly acknowledged packets that were sent with ECT
+    bool acked_eliciting;      // at least one was ack-eliciting
+    bool largest_newly_acked;  // the frame's largest number was among them
+    uint64_t largest_time;     // when that one was sent: an RTT sample if it was ack-eliciting
     bool largest_eliciting;
-    uint64_t latest_time;          // latest sending time among the newly acknowledged
-    bool app_limited;              // the latest of them was sent while the application limited the rate
-    uint64_t spurious;             // packets acknowledged after they had been declared lost
-    uint64_t mtu_probe;            // size of the largest acknowledged MTU probe, 0: none
-    uint64_t largest_size;         // size of the largest acknowledged packet
-    uint64_t largest_size_pn;      // its number
+    uint64_t latest_time;      // latest sending time among the newly acknowledged
+    bool app_limited;          // the latest of them was sent while the application limited the rate
+    uint64_t spurious;         // packets acknowledged after they had been declared lost
+    uint64_t mtu_probe;        // size of the largest acknowledged MTU probe, 0: none
+    uint64_t largest_size;     // size of the largest acknowledged packet
+    uint64_t largest_size_pn;  // its number
 } quic_ack_result;
 
 // Called for each frame of a packet that was acknowledged or lost, before it is freed.
@@ -94,11 +94,11 @@ int quic_sent_ack(quic_sent *s, const quic_ack_frame *ack, uint32_t generation, 
 // What loss detection found.
 typedef struct quic_loss_result {
     uint64_t lost_packets;
-    uint64_t lost_bytes;         // counted for congestion control (no MTU probes), current generation
-    uint64_t largest_lost_time;  // latest sending time among them: starts a congestion event
+    uint64_t lost_bytes;                       // counted for congestion control (no MTU probes), current generation
+    uint64_t largest_lost_time;                // latest sending time among them: starts a congestion event
     uint64_t first_lost_time, last_lost_time;  // span of the ack-eliciting ones, for persistent congestion
-    uint64_t mtu_probe;          // size of a lost MTU probe, 0: none
-    uint64_t largest_lost_size;  // of packets that were no probes
+    uint64_t mtu_probe;                        // size of a lost MTU probe, 0: none
+    uint64_t largest_lost_size;                // of packets that were no probes
     uint64_t largest_lost_pn;
 } quic_loss_result;
 

@@ -51,7 +51,7 @@ typedef struct tls_callbacks {
 } tls_callbacks;
 
 typedef struct tls_identity {
-    uint8_t seed[32];        // Ed25519 secret key
+    uint8_t seed[32];  // Ed25519 secret key
     uint8_t public_key[32];
 } tls_identity;
 
@@ -91,8 +91,8 @@ typedef struct tls_backend {
     // Feeds in-order handshake bytes of `level`. 0, or IROH_ERR_HANDSHAKE: see alert; IROH_ERR_NOMEM.
     int (*receive)(tls_session *s, tls_level level, const uint8_t *bytes, size_t len);
 
-    bool (*done)(const tls_session *s);     // the handshake is complete on this side (Finished sent and received)
-    uint8_t (*alert)(const tls_session *s); // after IROH_ERR_HANDSHAKE: the alert to close with
+    bool (*done)(const tls_session *s);      // the handshake is complete on this side (Finished sent and received)
+    uint8_t (*alert)(const tls_session *s);  // after IROH_ERR_HANDSHAKE: the alert to close with
     bool (*resumed)(const tls_session *s);
     bool (*early_accepted)(const tls_session *s);  // valid once done
 

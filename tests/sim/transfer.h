@@ -20,10 +20,10 @@ typedef struct sim_transfer {
     sim_stream streams[TRANSFER_STREAMS_MAX];
     size_t count, opened;
     bool connected, closed;
-    int error;          // of the close, 0: open
+    int error;  // of the close, 0: open
     uint64_t code;
     bool early_rejected;
-    uint8_t *session;   // newest, freed by transfer_dispose
+    uint8_t *session;  // newest, freed by transfer_dispose
     size_t session_len;
 } sim_transfer;
 

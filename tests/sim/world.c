@@ -112,8 +112,8 @@ static sim_node *node_at(sim_world *w, const addr *a) {
 
 static void launch(sim_world *w, sim_flight *f) {
     sim_flight **at = &w->flights;
-    while (*at != NULL && ((*at)->arrival < f->arrival ||
-                           ((*at)->arrival == f->arrival && (*at)->sequence < f->sequence)))
+    while (*at != NULL &&
+           ((*at)->arrival < f->arrival || ((*at)->arrival == f->arrival && (*at)->sequence < f->sequence)))
         at = &(*at)->next;
     f->next = *at;
     *at = f;

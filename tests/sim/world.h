@@ -29,7 +29,7 @@ typedef struct sim_rng {
 typedef struct sim_node {
     struct sim_world *world;
     size_t index;
-    addr address;  // may be changed: a NAT rebinding
+    addr address;      // may be changed: a NAT rebinding
     addr old_address;  // still delivers to this node after a rebinding
     quic_endpoint *ep;
     sim_rng rng;

@@ -1,0 +1,330 @@
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEY_TEXT 64
+
+// --- Messages
+
+static void message(const char *prefix, const char *format, va_list args) {
+    char line[1024];
+    (void)vsnprintf(line, sizeof line, format, args);
+    (void)fprintf(stderr, "%s%s\n", prefix, line);
+}
+
+void cli_error(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    message("iroh: ", format, args);
+    va_end(args);
+}
+
+void cli_note(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    message("", format, args);
+    va_end(args);
+}
+
+int cli_failed(const char *what, int error) {
+    cli_error("%s: %s", what, iroh_strerror(error));
+    return EXIT_FAILED;
+}
+
+int cli_connection_failed(const char *what, int error, const iroh_connection *c) {
+    iroh_close_info info;
+    if (c == NULL || iroh_connection_close_info(c, &info) != 0 || info.error == 0)
+        return cli_failed(what, error);
+    cli_error("%s: %s (code %llu%s%.200s)", what, iroh_strerror(error), (unsigned long long)info.code,
+              info.reason_len > 0 ? ", " : "", info.reason);
+    return EXIT_FAILED;
+}
+
+// --- Options
+
+typedef struct value_option {
+    const char *name;
+    size_t offset;
+} value_option;
+
+static const value_option value_options[] = {
+    {"--key", offsetof(cli_options, key_file)},
+    {"--custom-alpn", offsetof(cli_options, custom_alpn)},
+    {"--host", offsetof(cli_options, host)},
+    {"--addr", offsetof(cli_options, addr)},
+    {"--socket-path", offsetof(cli_options, socket_path)},
+    {"--count", offsetof(cli_options, count)},
+    {"--interval", offsetof(cli_options, interval)},
+    {"--seconds", offsetof(cli_options, seconds)},
+    {"--only", offsetof(cli_options, only)},
+    {"--congestion", offsetof(cli_options, congestion)},
+};
+
+static const char **value_place(cli_options *o, const char *name) {
+    for (size_t i = 0; i < sizeof value_options / sizeof *value_options; i++) {
+        if (strcmp(name, value_options[i].name) == 0)
+            return (const char **)(void *)((char *)o + value_options[i].offset);
+    }
+    if (strcmp(name, "--bind") == 0 && o->bind_count < CLI_BIND_MAX)
+        return &o->bind[o->bind_count++];
+    return NULL;
+}
+
+static bool flag(cli_options *o, const char *name) {
+    if (strcmp(name, "--json") == 0)
+        o->json = true;
+    else if (strcmp(name, "--recv-only") == 0)
+        o->receive_only = true;
+    else if (strcmp(name, "-v") == 0 || strcmp(name, "--verbose") == 0)
+        o->verbose++;
+    else if (strcmp(name, "-vv") == 0)
+        o->verbose += 2;
+    else if (strcmp(name, "-vvv") == 0)
+        o->verbose += 3;
+    else
+        return strcmp(name, "--direct-only") == 0;
+    return true;
+}
+
+bool cli_parse(cli_options *o, int argc, char **argv, int first) {
+    *o = (cli_options){0};
+    for (int i = first; i < argc; i++) {
+        const char *a = argv[i];
+        if (a[0] != '-' || a[1] == '\0') {
+            if (o->arg_count == sizeof o->args / sizeof *o->args) {
+                cli_error("too many arguments at '%s'", a);
+                return false;
+            }
+            o->args[o->arg_count++] = a;
+            continue;
+        }
+        if (flag(o, a))
+            continue;
+        const char **place = value_place(o, a);
+        if (place == NULL) {
+            cli_error("no option '%s'; see iroh --help", a);
+            return false;
+        }
+        if (i + 1 == argc) {
+            cli_error("option %s needs a value", a);
+            return false;
+        }
+        *place = argv[++i];
+    }
+    return true;
+}
+
+bool cli_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *out) {
+    *out = fallback;
+    if (text == NULL)
+        return true;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || v < min || v > max) {
+        cli_error("%s wants a number from %llu to %llu, not '%s'", option, (unsigned long long)min,
+                  (unsigned long long)max, text);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+// --- Identity
+
+static bool write_all(int fd, const char *text, size_t len) {
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        text += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+// Appears whole or not at all, and never replaces a key that another process made meanwhile.
+static bool key_create(const char *path, const iroh_secret_key *key) {
+    char hex[KEY_TEXT + 2];
+    iroh_secret_key_to_hex(key, hex);
+    hex[KEY_TEXT] = '\n';
+    size_t room = strlen(path) + 32;
+    char *temporary = malloc(room);
+    if (temporary == NULL)
+        return false;
+    (void)snprintf(temporary, room, "%s.%ld.tmp", path, (long)getpid());
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write_all(fd, hex, KEY_TEXT + 1) && fsync(fd) == 0;
+    if (fd >= 0)
+        ok &= close(fd) == 0;
+    ok = ok && link(temporary, path) == 0;
+    int error = errno;
+    if (fd >= 0)
+        (void)unlink(temporary);
+    free(temporary);
+    if (!ok)
+        cli_error("cannot make key file %s: %s", path, strerror(error));
+    return ok;
+}
+
+static bool key_read(const char *path, iroh_secret_key *out) {
+    char text[KEY_TEXT * 2 + 1];
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        cli_error("cannot read key file %s: %s", path, strerror(errno));
+        return false;
+    }
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    (void)fclose(f);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' '))
+        n--;
+    text[n] = '\0';
+    if (iroh_secret_key_from_text(out, text) == 0)
+        return true;
+    cli_error("key file %s does not hold a secret key (64 hex digits)", path);
+    return false;
+}
+
+bool cli_identity(const cli_options *o, iroh_secret_key *out) {
+    if (o->key_file != NULL) {
+        if (access(o->key_file, F_OK) == 0)
+            return key_read(o->key_file, out);
+        iroh_secret_key_generate(out);
+        return key_create(o->key_file, out);
+    }
+    const char *secret = getenv("IROH_SECRET");
+    if (secret == NULL || secret[0] == '\0') {
+        iroh_secret_key_generate(out);
+        return true;
+    }
+    if (iroh_secret_key_from_text(out, secret) == 0)
+        return true;
+    cli_error("IROH_SECRET is not a secret key (64 hex digits)");
+    return false;
+}
+
+// --- Endpoints
+
+static void log_to_stderr(void *user, int level, const char *line) {
+    static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
+    (void)user;
+    (void)fprintf(stderr, "%s: %s\n", names[level < 0 || level > 4 ? 4 : level], line);
+}
+
+iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_t alpn_count, bool own_thread) {
+    iroh_secret_key key;
+    if (!cli_identity(o, &key))
+        return NULL;
+    iroh_endpoint_config c;
+    iroh_endpoint_config_default(&c);
+    c.secret_key = &key;
+    c.alpns = alpns;
+    c.alpn_count = alpn_count;
+    c.bind = o->bind;
+    c.bind_count = o->bind_count;
+    c.own_thread = own_thread;
+    c.keylog = getenv("SSLKEYLOGFILE") != NULL;
+    c.qlog_dir = getenv("QLOGDIR");
+    if (o->congestion != NULL)
+        c.congestion = o->congestion;
+    if (o->verbose > 0) {
+        c.log = log_to_stderr;
+        c.log_level = o->verbose + 1;
+    }
+    iroh_endpoint *ep;
+    int r = iroh_endpoint_bind(&c, &ep);
+    if (r == 0)
+        return ep;
+    if (o->bind_count > 0)
+        cli_error("cannot bind %s: %s", o->bind[0], iroh_strerror(r));
+    else
+        cli_error("cannot start: %s", iroh_strerror(r));
+    return NULL;
+}
+
+iroh_addr *cli_target(const char *text) {
+    iroh_addr *addr;
+    int r = iroh_ticket_parse(text, &addr);
+    if (r == 0) {
+        if (iroh_addr_count(addr) > 0)
+            return addr;
+        iroh_addr_free(addr);
+        cli_error("the ticket holds no addresses, and looking up an id is not supported yet");
+        return NULL;
+    }
+    iroh_public_key id;
+    if (iroh_public_key_from_text(&id, text) == 0)
+        cli_error("looking up an id is not supported yet: use a ticket with addresses");
+    else
+        cli_error("not a ticket: %s", iroh_strerror(r));
+    return NULL;
+}
+
+bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]) {
+    iroh_addr *addr;
+    int r = iroh_endpoint_addr(ep, &addr);
+    if (r == 0) {
+        r = iroh_ticket_format(addr, out, CLI_TICKET_MAX);
+        iroh_addr_free(addr);
+    }
+    if (r < 0)
+        (void)cli_failed("cannot make a ticket", r);
+    return r >= 0;
+}
+
+// --- Signals and clocks
+
+static void signal_set(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+void cli_signals_block(void) {
+    sigset_t set;
+    signal_set(&set);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void *wait_for_signal(void *user) {
+    sigset_t set;
+    int number;
+    signal_set(&set);
+    if (sigwait(&set, &number) == 0) {
+        (void)iroh_endpoint_close(user, 1000);
+        _exit(EXIT_INTERRUPTED);
+    }
+    return NULL;
+}
+
+void cli_signals_handle(iroh_endpoint *ep) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_for_signal, ep) == 0)
+        (void)pthread_detach(thread);
+}
+
+uint64_t cli_now_ns(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+double cli_cpu_seconds(void) {
+    struct rusage u;
+    (void)getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}

@@ -1,0 +1,73 @@
+// What the sub-commands share: options, the identity, and messages. Standard output carries only results, standard
+// error everything else; a command returns its exit status: 0 success, 1 failure, 2 wrong use.
+#ifndef CLI_H
+#define CLI_H
+
+#include <iroh/iroh.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+#define CLI_BIND_MAX 8
+
+typedef struct cli_options {
+    const char *key_file;           // --key FILE
+    const char *bind[CLI_BIND_MAX]; // --bind ADDR, repeatable
+    size_t bind_count;
+    bool json;                      // --json
+    int verbose;                    // -v, repeatable
+    bool receive_only;              // --recv-only
+    const char *custom_alpn;        // --custom-alpn HEX or utf8:TEXT
+    const char *host;               // --host H:P
+    const char *addr;               // --addr A:P
+    const char *socket_path;        // --socket-path P
+    const char *count;              // --count N
+    const char *interval;           // --interval MS
+    const char *seconds;            // --seconds N
+    const char *only;               // --only TEST
+    const char *congestion;         // --congestion NAME
+    const char *args[4];            // positional
+    size_t arg_count;
+} cli_options;
+
+// Reads argv[first..]. False after one clear line on standard error.
+bool cli_parse(cli_options *o, int argc, char **argv, int first);
+
+// A whole number between min and max; `fallback` when the option was not given. False after a message.
+bool cli_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *out);
+
+// One line "iroh: ..." on standard error.
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// "iroh: WHAT: reason"; returns EXIT_FAILED.
+int cli_failed(const char *what, int error);
+// The same with the peer's code and reason if the connection was closed.
+int cli_connection_failed(const char *what, int error, const iroh_connection *c);
+
+// The secret key: --key FILE (made on first use), else IROH_SECRET, else a fresh one. False after a message.
+bool cli_identity(const cli_options *o, iroh_secret_key *out);
+
+// An endpoint from the options. Null after a message.
+iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_t alpn_count, bool own_thread);
+
+// The address in a ticket. Null after a message. A bare id is refused with a reason: nothing can look it up yet.
+iroh_addr *cli_target(const char *text);
+
+// The endpoint's ticket; false after a message.
+#define CLI_TICKET_MAX 4096
+bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]);
+
+// On SIGINT and SIGTERM the endpoint is closed in order and the program ends with EXIT_INTERRUPTED. Once for a program,
+// before its endpoint is made; the endpoint is named afterwards.
+void cli_signals_block(void);
+void cli_signals_handle(iroh_endpoint *ep);
+
+uint64_t cli_now_ns(void);  // monotonic
+double cli_cpu_seconds(void);  // of this process, user and system
+
+int cmd_id(const cli_options *o);
+int cmd_ticket(const cli_options *o);
+int cmd_pipe(const cli_options *o);
+int cmd_ping(const cli_options *o);
+int cmd_perf(const cli_options *o);
+
+#endif
