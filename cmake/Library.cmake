@@ -1,10 +1,21 @@
 # One set of objects, two libraries. Tests and benches link the static one and may look inside (iroh_inside).
 file(GLOB IROH_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/*.c ${PROJECT_SOURCE_DIR}/src/*/*/*.c)
+# src/sys has a folder for each kind of OS; one of them is built.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    set(IROH_OS linux)
+else()
+    set(IROH_OS posix)
+endif()
+file(GLOB IROH_OS_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/sys/${IROH_OS}/*.c)
+list(FILTER IROH_SOURCES EXCLUDE REGEX "/src/sys/[^/]+/")
+list(APPEND IROH_SOURCES ${IROH_OS_SOURCES})
 file(GLOB IROH_HEADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/iroh/*.h)
 
 add_library(iroh_objects OBJECT ${IROH_SOURCES})
 target_include_directories(iroh_objects PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_link_libraries(iroh_objects PRIVATE PkgConfig::IROH_DEPS Threads::Threads)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/base/version.c
+                            PROPERTIES COMPILE_DEFINITIONS IROH_VERSION="${PROJECT_VERSION}")
 # Shown, but no error: which conversions they see differs between compilers and their versions.
 target_compile_options(iroh_objects PRIVATE -Wpedantic -Wconversion -Wno-error=pedantic -Wno-error=conversion)
 
