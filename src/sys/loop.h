@@ -22,7 +22,9 @@ uint64_t sys_wall_clock(void);
 int sys_loop_new(sys_loop **out);  // IROH_ERR_NOMEM, IROH_ERR_IO
 void sys_loop_free(sys_loop *l);   // with its watches; null is ignored
 
-// Watches `fd`, which stays the caller's, for `events`. When some are there, `ready` is called from sys_loop_run.
+// Watches `fd`, which stays the caller's and becomes non-blocking, for `events`. When some are there, or an error is,
+// `ready` is called from sys_loop_run. One watch for a descriptor, to be freed before it is closed. IROH_ERR_NOMEM, or
+// IROH_ERR_IO for a descriptor that has a watch already or cannot be waited for, such as a file.
 int sys_loop_watch(sys_loop *l, int fd, unsigned events, void (*ready)(void *user, unsigned events), void *user,
                    sys_watch **out);
 void sys_watch_set(sys_watch *w, unsigned events);  // 0: rests. No system call when nothing changes
@@ -38,8 +40,8 @@ int sys_loop_run(sys_loop *l, int timeout_ms);
 // Any thread: the current or next sys_loop_run returns soon. Cheap when already woken.
 void sys_loop_wake(sys_loop *l);
 
-// A descriptor for a foreign loop: readable when sys_loop_run(l, 0) would have something to do, deadline included
-// (call sys_loop_run, or sys_loop_arm, after each change of the deadline).
+// A descriptor for a foreign loop: readable when sys_loop_run(l, 0) would have something to do or the deadline has
+// come. Call sys_loop_arm before each wait on it: it hands the kernel what changed in the deadline and the watches.
 int sys_loop_fd(const sys_loop *l);
 void sys_loop_arm(sys_loop *l);
 

@@ -30,7 +30,7 @@ STORES = ("blobs/store", "docs/store")  # files that may too: stores keep files
 LIBRARIES = {
     "gnutls/": {"tls", "crypto"},
     "nettle/": {"crypto", "base"},
-    "sodium": {"crypto", "base"},
+    "sodium": {"crypto", "base", "sys"},
     "idn2.h": {"base", "id"},
     "uv.h": SHELL,
     "curl/": SHELL,

@@ -1,0 +1,334 @@
+// Linux: one sendmsg or recvmsg moves a batch. What goes beside the bytes (segment size, ECN mark, local address)
+// travels in control messages; each costs time in the kernel, so only those are used that say something.
+#define _GNU_SOURCE 1  // struct in6_pktinfo
+
+#include "sys/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <iroh/error.h>
+
+#include "sys/sockaddr.h"
+
+#define BUFFER_BYTES (7 << 20)  // asked for each way; holds a batch for each of about a hundred connections
+#define PAYLOAD_MAX 65507u      // bytes of a call: the most that an IPv4 packet holds after its headers
+#define CALLS_MAX 8             // tries of one call that signals or errors of earlier datagrams interrupt
+#define STARVED_MAX 64          // sends in a row that find no buffer before the datagrams are given up
+#define CONTROL_ROOM 128        // bytes; the largest set in use is segment size, mark and IPv6 packet info
+
+struct sys_udp {
+    int fd;
+    addr local;
+    bool wildcard;  // bound to no address of its own: each datagram tells which one it uses
+    bool gso;
+    unsigned starved;
+    sys_udp_stats stats;
+};
+
+typedef struct control {
+    _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_ROOM];
+    size_t used;
+} control;
+
+// --- Opening
+
+static bool option(int fd, int level, int name, int value) {
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+static void set_buffers(int fd) {
+    // The forced ones pass the system's limit, but need a privilege.
+    if (!option(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES))
+        (void)option(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
+    if (!option(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES))
+        (void)option(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+}
+
+// QUIC looks for the path's MTU itself, so that no datagram may be fragmented, nor refused for what the kernel thinks
+// the path holds. All of it is done without where the kernel is too old.
+static void set_options(int fd, const addr *bind_to) {
+    bool wildcard = addr_is_unspecified(bind_to);
+    if (bind_to->kind == ADDR_IP4) {
+        (void)option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+        (void)option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+        (void)(wildcard && option(fd, IPPROTO_IP, IP_PKTINFO, 1));
+    } else {
+        (void)option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+        (void)option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+        (void)(wildcard && option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1));
+    }
+    (void)option(fd, SOL_UDP, UDP_GRO, 1);
+    set_buffers(fd);
+}
+
+static int open_bound(const addr *bind_to, addr *local) {
+    sys_sockaddr name;
+    socklen_t len = sys_sockaddr_of(bind_to, &name);
+    if (len == 0)
+        return IROH_ERR_UNSUPPORTED;
+    int fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno == EAFNOSUPPORT ? IROH_ERR_UNSUPPORTED : IROH_ERR_BIND;
+    bool bound = (name.any.sa_family == AF_INET || option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
+                 bind(fd, &name.any, len) == 0 && getsockname(fd, &name.any, &len) == 0;
+    if (!bound) {
+        int why = errno;
+        (void)close(fd);
+        errno = why;
+        return IROH_ERR_BIND;
+    }
+    set_options(fd, bind_to);
+    *local = sys_sockaddr_addr(&name);
+    return fd;
+}
+
+int sys_udp_open(const addr *bind, bool gso, sys_udp **out) {
+    sys_udp *u = calloc(1, sizeof *u);
+    if (u == NULL)
+        return IROH_ERR_NOMEM;
+    u->fd = open_bound(bind, &u->local);
+    if (u->fd < 0) {
+        int error = u->fd, why = errno;
+        free(u);
+        errno = why;
+        return error;
+    }
+    u->wildcard = addr_is_unspecified(&u->local);
+    // A kernel that does not know the option would ignore it beside a batch and send the batch as one datagram.
+    u->gso = gso && option(u->fd, SOL_UDP, UDP_SEGMENT, 0);
+    *out = u;
+    return 0;
+}
+
+void sys_udp_close(sys_udp *u) {
+    if (u == NULL)
+        return;
+    (void)close(u->fd);
+    free(u);
+}
+
+int sys_udp_fd(const sys_udp *u) {
+    return u->fd;
+}
+
+addr sys_udp_local(const sys_udp *u) {
+    return u->local;
+}
+
+void sys_udp_stats_get(const sys_udp *u, sys_udp_stats *out) {
+    *out = u->stats;
+}
+
+size_t sys_udp_max_segments(const sys_udp *u) {
+    return u->gso ? SYS_UDP_SEGMENTS_MAX : 1;
+}
+
+static size_t datagrams(size_t len, size_t segment) {
+    return len <= segment ? 1 : (len + segment - 1) / segment;
+}
+
+// --- Receiving
+
+static int int_of(const struct cmsghdr *c) {
+    int value = 0;
+    memcpy(&value, CMSG_DATA(c), sizeof value);
+    return value;
+}
+
+static addr destination_of_ip4(const struct cmsghdr *c, uint16_t port) {
+    struct in_pktinfo info;
+    uint8_t ip[4];
+    memcpy(&info, CMSG_DATA(c), sizeof info);
+    memcpy(ip, &info.ipi_addr, sizeof ip);
+    return addr_ip4(ip, port);
+}
+
+static addr destination_of_ip6(const struct cmsghdr *c, uint16_t port) {
+    struct in6_pktinfo info;
+    memcpy(&info, CMSG_DATA(c), sizeof info);
+    addr a = addr_ip6(info.ipi6_addr.s6_addr, port, 0);
+    if (addr_is_link_local(&a))
+        a.scope = info.ipi6_ifindex;
+    return a;
+}
+
+static void read_control(const sys_udp *u, const struct cmsghdr *c, sys_udp_batch *out) {
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+        out->segment = (size_t)int_of(c);
+    else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
+        out->ecn = *CMSG_DATA(c) & 3;
+    else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)
+        out->ecn = (uint8_t)(int_of(c) & 3);
+    else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+        out->local = destination_of_ip4(c, u->local.port);
+    else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+        out->local = destination_of_ip6(c, u->local.port);
+}
+
+static void take(sys_udp *u, struct msghdr *m, size_t len, sys_udp_batch *out) {
+    *out = (sys_udp_batch){.len = len, .segment = len, .remote = sys_sockaddr_addr(m->msg_name)};
+    if (!u->wildcard)
+        out->local = u->local;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c))
+        read_control(u, c, out);
+    u->stats.receive_calls++;
+    u->stats.datagrams_in += datagrams(len, out->segment);
+    u->stats.bytes_in += len;
+}
+
+// What an ICMP message about an earlier datagram leaves on the socket, or a signal.
+static bool passing(int error) {
+    static const int list[] = {EINTR,      ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN,  ENETDOWN,
+                               ECONNRESET, EMSGSIZE,     EACCES,       EPROTO,      ENOPROTOOPT};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        if (error == list[i])
+            return true;
+    }
+    return false;
+}
+
+int sys_udp_receive(sys_udp *u, uint8_t *room, sys_udp_batch *out) {
+    sys_sockaddr from = {.any.sa_family = AF_UNSPEC};
+    control c;
+    struct iovec bytes = {.iov_base = room, .iov_len = SYS_UDP_BATCH};
+    struct msghdr m = {
+        .msg_name = &from,
+        .msg_namelen = sizeof from,
+        .msg_iov = &bytes,
+        .msg_iovlen = 1,
+        .msg_control = c.bytes,
+        .msg_controllen = sizeof c.bytes,
+    };
+    for (int calls = 0; calls < CALLS_MAX; calls++) {
+        ssize_t n = recvmsg(u->fd, &m, 0);
+        if (n >= 0) {
+            take(u, &m, (size_t)n, out);
+            return 0;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return IROH_ERR_AGAIN;
+        if (!passing(errno))
+            return IROH_ERR_IO;
+    }
+    return IROH_ERR_AGAIN;  // the socket stays readable
+}
+
+// --- Sending
+
+typedef struct message {
+    struct msghdr m;
+    struct iovec bytes;
+    sys_sockaddr to;
+    control c;
+    size_t plain;  // control bytes without the segment size, which comes last
+} message;
+
+static void add(control *c, int level, int type, const void *value, size_t len) {
+    struct cmsghdr head = {.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
+    memcpy(c->bytes + c->used, &head, sizeof head);
+    memcpy(c->bytes + c->used + CMSG_LEN(0), value, len);
+    c->used += CMSG_SPACE(len);
+}
+
+static void add_source(control *c, const addr *a) {
+    if (a->kind == ADDR_IP4) {
+        struct in_pktinfo info = {.ipi_ifindex = 0};
+        memcpy(&info.ipi_spec_dst, a->bytes, 4);
+        add(c, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    } else if (a->kind == ADDR_IP6) {
+        struct in6_pktinfo info = {.ipi6_ifindex = a->scope};
+        memcpy(&info.ipi6_addr, a->bytes, 16);
+        add(c, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+}
+
+static void prepare(const sys_udp *u, const sys_udp_batch *batch, size_t segment, message *s) {
+    s->c.used = 0;
+    int mark = batch->ecn & 3;
+    if (mark != 0 && batch->remote.kind == ADDR_IP4)
+        add(&s->c, IPPROTO_IP, IP_TOS, &mark, sizeof mark);
+    else if (mark != 0)
+        add(&s->c, IPPROTO_IPV6, IPV6_TCLASS, &mark, sizeof mark);
+    if (u->wildcard && !addr_is_unspecified(&batch->local))
+        add_source(&s->c, &batch->local);
+    s->plain = s->c.used;
+    if (u->gso && batch->len > segment) {
+        uint16_t size = (uint16_t)segment;  // larger ones go one by one
+        add(&s->c, SOL_UDP, UDP_SEGMENT, &size, sizeof size);
+    }
+    s->m = (struct msghdr){.msg_name = &s->to, .msg_iov = &s->bytes, .msg_iovlen = 1};
+    s->m.msg_namelen = sys_sockaddr_of(&batch->remote, &s->to);
+}
+
+// One datagram, or several of `segment` bytes: 0 or the error's number.
+static int call(sys_udp *u, message *s, const uint8_t *bytes, size_t len, size_t segment) {
+    s->bytes = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
+    s->m.msg_controllen = len > segment ? s->c.used : s->plain;
+    s->m.msg_control = s->m.msg_controllen > 0 ? s->c.bytes : NULL;
+    for (int calls = 0; calls < CALLS_MAX; calls++) {
+        if (sendmsg(u->fd, &s->m, 0) >= 0) {
+            u->starved = 0;
+            u->stats.send_calls++;
+            u->stats.datagrams_out += datagrams(len, segment);
+            u->stats.bytes_out += len;
+            return 0;
+        }
+        // Refused for the sake of an earlier datagram, which the error has now left.
+        if (errno != EINTR && errno != ECONNREFUSED)
+            break;
+    }
+    return errno;
+}
+
+static bool is_temporary(sys_udp *u, int error) {
+    if (error == EAGAIN || error == EWOULDBLOCK)
+        return true;
+    // No memory is known only by trying, since the socket counts as writable.
+    return (error == ENOBUFS || error == ENOMEM) && ++u->starved < STARVED_MAX;
+}
+
+// Sends at most what one call takes: the bytes that are done with, 0 to come again.
+static size_t send_some(sys_udp *u, message *s, const uint8_t *bytes, size_t len, size_t segment) {
+    int error = call(u, s, bytes, len, segment);
+    if ((error == EIO || error == EINVAL) && len > segment) {
+        // A device that cannot split, or a batch that is wrong in another way: the first datagram alone tells.
+        error = call(u, s, bytes, segment, segment);
+        if (error == 0) {
+            u->gso = false;
+            return segment;
+        }
+    }
+    if (error == 0)
+        return len;
+    if (is_temporary(u, error))
+        return 0;
+    u->starved = 0;
+    u->stats.send_errors += datagrams(len, segment);
+    return len;
+}
+
+static size_t one_call(const sys_udp *u, size_t left, size_t segment) {
+    size_t fit = segment < PAYLOAD_MAX ? PAYLOAD_MAX / segment : 1;
+    size_t most = fit < sys_udp_max_segments(u) ? fit : sys_udp_max_segments(u);
+    return left / segment < most ? left : most * segment;
+}
+
+int sys_udp_send(sys_udp *u, const uint8_t *bytes, const sys_udp_batch *batch, size_t *sent) {
+    size_t segment = batch->segment == 0 || batch->segment > batch->len ? batch->len : batch->segment;
+    message s;
+    prepare(u, batch, segment, &s);
+    *sent = 0;
+    while (*sent < batch->len) {
+        size_t n = send_some(u, &s, bytes + *sent, one_call(u, batch->len - *sent, segment), segment);
+        if (n == 0)
+            return IROH_ERR_AGAIN;
+        *sent += n;
+    }
+    return 0;
+}
