@@ -1,4 +1,5 @@
-// Round-trip time estimate of one path (RFC 9002, section 5).
+// Round-trip time estimate of one path (RFC 9002, section 5). Samples are times between two events of our own clock and
+// stay far below 2^60 ns, so nothing here can overflow.
 #ifndef QUIC_RTT_H
 #define QUIC_RTT_H
 
@@ -13,9 +14,12 @@ typedef struct quic_rtt {
     bool sampled;
 } quic_rtt;
 
+// Until the first sample all estimates are `initial` ns, and the variation half of it.
 void quic_rtt_init(quic_rtt *r, uint64_t initial);
 
-// `ack_delay` is already limited by the peer's max_ack_delay (after the handshake is confirmed).
+// `sample`: ns from sending the largest packet to its acknowledgement; `ack_delay`: ns that the peer says it waited,
+// already limited by its max_ack_delay (after the handshake is confirmed). A delay that would bring the sample below the
+// smallest one seen is ignored.
 void quic_rtt_sample(quic_rtt *r, uint64_t sample, uint64_t ack_delay);
 
 // smoothed + max(4 * variation, granularity), without max_ack_delay.
