@@ -8,6 +8,7 @@
 #define PTO_EXPONENT_MAX 16
 #define PTO_STEP_CAP NS_PER_S  // consecutive probe timeouts grow by at most this
 #define PERSISTENT_PTOS 3
+#define ACK_DELAY_MAX (UINT64_C(1) << 32)  // larger ones make no difference and would not fit once scaled
 #define CLIENT_PROBES 1
 #define PROBES 2
 
@@ -118,13 +119,15 @@ static void report_loss(quic_conn *c, quic_path *p, const quic_loss_result *lost
         p->black_holes++;
         quic_cc_set_mss(&p->cc, p->mtud.current);
     }
+    // Without a round trip known when they were sent, long silence says nothing (RFC 9002, section 7.6.2).
+    bool measured = p->rtt_since <= lost->first_lost_time;
     uint64_t span = lost->last_lost_time - lost->first_lost_time;
     quic_cc_loss event = {
         .now = now,
         .bytes = lost->lost_bytes,
         .sent_time = lost->largest_lost_time,
         .in_flight = quic_conn_in_flight(c, p),
-        .persistent = p->rtt.sampled && span > PERSISTENT_PTOS * quic_conn_pto(c, p),
+        .persistent = measured && span > PERSISTENT_PTOS * quic_conn_pto(c, p),
     };
     p->cc.ops->on_loss(&p->cc, &event);
     quic_qlog_packets_lost(c->qlog, now, lost->lost_packets, lost->lost_bytes);
@@ -143,8 +146,11 @@ static void detect_loss(quic_conn *c, quic_path *p, quic_space_id id, uint64_t n
 static void check_ecn(quic_conn *c, quic_path *p, const quic_ack_frame *ack, const quic_ack_result *r, uint64_t now) {
     if (p->ecn_state == PATH_ECN_FAILED || r->acked_packets == 0)
         return;
+    // An ACK that was overtaken carries older counts.
+    if (!r->largest_newly_acked)
+        return;
     uint64_t marked = ack->ect0 + ack->ce;
-    if (!ack->ecn || marked < p->ecn_ect0_seen + p->ecn_ce_seen || marked > p->ecn_sent) {
+    if (!ack->ecn || marked < p->ecn_ect0_seen + p->ecn_ce_seen + r->acked_ect || marked > p->ecn_sent) {
         p->ecn_state = PATH_ECN_FAILED;
         return;
     }
@@ -165,11 +171,13 @@ static void sample_rtt(quic_conn *c, quic_path *p, quic_space_id space, const qu
     if (!r->largest_newly_acked || !r->acked_eliciting)
         return;
     uint64_t delay = 0;
-    if (space == QUIC_SPACE_DATA && ack->delay < UINT64_C(1) << 40)
-        delay = (ack->delay << c->peer.ack_delay_exponent) * NS_PER_US;
+    if (space == QUIC_SPACE_DATA)
+        delay = (time_min(ack->delay, ACK_DELAY_MAX) << c->peer.ack_delay_exponent) * NS_PER_US;
     uint64_t max = c->peer.max_ack_delay_ms * NS_PER_MS;
     if (c->confirmed && delay > max)
         delay = max;
+    if (!p->rtt.sampled)
+        p->rtt_since = now;
     quic_rtt_sample(&p->rtt, now > r->largest_time ? now - r->largest_time : 0, delay);
 }
 
@@ -201,7 +209,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
     frame_origin o = {.c = c, .path = p, .space = space_id};
     quic_ack_result r = {0};
     int error = quic_sent_ack(&s->sent, ack, p->generation, quic_endpoint_frames(c->ep), frame_acked, &o, &r);
-    if (error != 0 || r.acked_packets == 0)
+    if (error != 0 || r.acked_packets + r.spurious == 0)
         return error;
     if (space_id == QUIC_SPACE_DATA && p->phase_first_sent != QUIC_PN_NONE && ack->largest >= p->phase_first_sent)
         c->keys.update_acked = true;

@@ -7,11 +7,12 @@
 #include "quic/conn_state.h"
 #include "quic/endpoint.h"
 
-#define PACKET_ROOM_MIN 87   // no further packet is begun in a datagram with less room
-#define UNELICITED_MAX 32    // acknowledgement-only packets before one asks for an acknowledgement itself
-#define PACING_BATCH 10      // datagrams to wait for when pacing stops us: fewer, larger bursts
-#define CRYPTO_HEAD_MAX 13   // type, offset and length of a CRYPTO frame
-#define UPDATE_MARGIN 10000  // packets before the confidentiality limit at which keys are updated
+#define PACKET_ROOM_MIN 87            // no further packet is begun in a datagram with less room
+#define UNELICITED_MAX 32             // acknowledgement-only packets before one asks for an acknowledgement itself
+#define PACING_BATCH 10               // datagrams to wait for when pacing stops us: fewer, larger bursts
+#define CRYPTO_HEAD_MAX 13            // type, offset and length of a CRYPTO frame
+#define SENT_MAX (UINT64_C(1) << 18)  // unacknowledged numbers of a space beyond which only probes leave
+#define UPDATE_MARGIN 10000           // packets before the confidentiality limit at which keys are updated
 
 typedef struct open_packet {
     quic_packet_type type;
@@ -80,7 +81,12 @@ static bool packet_begin(quic_conn *c, quic_path *p, open_packet *k, quic_packet
     k->space = quic_conn_space(c, p, id);
     if (type == QUIC_1RTT)
         maybe_update_keys(c, p, now);
-    if (k->space == NULL || !choose_keys(c, k) || quic_sent_reserve(&k->space->sent) != 0)
+    if (k->space == NULL || !choose_keys(c, k))
+        return false;
+    // Congestion control does not hold back acknowledgements; a peer that never acknowledges them must not fill memory.
+    if (k->space->probes == 0 && c->state < CONN_CLOSING && quic_sent_full(&k->space->sent, SENT_MAX))
+        return false;
+    if (quic_sent_reserve(&k->space->sent) != 0)
         return false;
     if (id == QUIC_SPACE_DATA && p->skip_at == k->space->sent.next) {
         if (quic_sent_skip(&k->space->sent) != 0 || quic_sent_reserve(&k->space->sent) != 0)
@@ -131,6 +137,8 @@ static size_t packet_finish(quic_conn *c, quic_path *p, open_packet *k, uint64_t
         return 0;
     if (k->type == QUIC_1RTT)
         c->keys.sealed++;
+    if (p->ecn_state != PATH_ECN_FAILED)
+        k->b.flags |= SENT_ECT;
     quic_sent_add(&k->space->sent, now, (uint16_t)len, k->b.flags, p->generation, k->b.frames);
     k->open = false;
     c->packets_sent++;
@@ -345,7 +353,7 @@ static void fill_data(quic_conn *c, quic_path *p, open_packet *k, allowance allo
         p->data.probes--;
     }
     bool eliciting = allowed == ALLOW_ALL && data_waits(c, p);
-    if (!early && (quic_acks_pending(&p->data.acks, now) || eliciting))
+    if (!early && (quic_acks_pending(&p->data.acks, now) || (eliciting && quic_acks_useful(&p->data.acks))))
         put_ack(k, now, eliciting);
     if (!early && c->state == CONN_OPEN)
         put_path_frames(c, p, b, now);

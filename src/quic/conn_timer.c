@@ -65,6 +65,7 @@ static void validation_failed(quic_conn *c, uint64_t now) {
     p->previous_remote = (addr){0};
     p->validated = true;
     p->generation++;
+    quic_sent_follow(&p->data.sent, p->generation);
     (void)now;
 }
 

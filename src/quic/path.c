@@ -15,6 +15,7 @@ static void space_init(quic_space *s) {
 
 static void estimates_init(quic_path *p, const quic_path_config *config, uint64_t now) {
     quic_rtt_init(&p->rtt, config->initial_rtt);
+    p->rtt_since = TIME_NEVER;
     quic_mtud_init(&p->mtud, config->mtu_max);
     quic_cc_init(&p->cc, config->congestion, p->mtud.current);
     quic_pacer_init(&p->pacer, now, p->mtud.current);
@@ -81,6 +82,7 @@ void quic_path_move(quic_path *p, const addr *remote, const addr *local, const q
     if (same_host)
         return;
     p->generation++;
+    quic_sent_follow(&p->data.sent, p->generation);
     estimates_init(p, config, now);
 }
 

@@ -44,6 +44,7 @@ typedef struct quic_path {
     quic_local_cids local_cids;
     quic_peer_cids peer_cids;
     quic_rtt rtt;
+    uint64_t rtt_since;  // ns: when its first sample was taken, TIME_NEVER: not yet
     quic_cc cc;
     quic_pacer pacer;
     quic_mtud mtud;
