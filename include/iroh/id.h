@@ -39,13 +39,13 @@ IROH_API void iroh_secret_key_public(const iroh_secret_key *key, iroh_public_key
 IROH_API void iroh_secret_key_sign(const iroh_secret_key *key, const void *message, size_t len, iroh_signature *out);
 
 // Text of either key: 64 lower-case hex digits, or 52 characters of base32 in any case. IROH_ERR_LENGTH (neither
-// length), IROH_ERR_SYNTAX (a character, or bits set past the end).
+// length), IROH_ERR_SYNTAX (a character, or bits set past the end). On any error *out is left as it was.
 IROH_API int iroh_secret_key_from_text(iroh_secret_key *out, const char *text);
 IROH_API void iroh_secret_key_to_hex(const iroh_secret_key *key, char out[IROH_KEY_HEX_SIZE]);
 
 // Besides the above, IROH_ERR_KEY: not a point of the curve.
 IROH_API int iroh_public_key_from_text(iroh_public_key *out, const char *text);
-// 32 bytes. IROH_ERR_KEY: not a point of the curve. Points of small order and non-canonical forms are taken, as by
+// IROH_ERR_KEY: not a point of the curve. Points of small order and non-canonical forms are taken, as by
 // the original; they verify no signature, so nobody can connect with them.
 IROH_API int iroh_public_key_from_bytes(iroh_public_key *out, const uint8_t bytes[32]);
 IROH_API int iroh_public_key_from_z32(iroh_public_key *out, const char *text);  // lower-case z-base-32, as from_text
@@ -56,15 +56,20 @@ IROH_API void iroh_public_key_to_z32(const iroh_public_key *key, char out[IROH_K
 // <0, 0, >0 by bytes.
 IROH_API int iroh_public_key_compare(const iroh_public_key *a, const iroh_public_key *b);
 
-// Strict verification: S below the group order, no point of small order, no cofactor. 0 or IROH_ERR_SIGNATURE.
+// Strict verification: S below the group order, no point of small order, no cofactor. `message` may be null when len
+// is 0, here as in signing. 0 or IROH_ERR_SIGNATURE.
 IROH_API int iroh_public_key_verify(const iroh_public_key *key, const void *message, size_t len,
                                     const iroh_signature *signature);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Relay URLs
 
-// Writes the normal form of a URL (WHATWG URL standard), which is what addresses hold and compare: its length without
-// the terminator. IROH_ERR_SYNTAX, IROH_ERR_TOO_LARGE (room), IROH_ERR_NOMEM.
+// Room that is enough for every normal form; longer URLs, before or after, are IROH_ERR_TOO_LARGE.
+#define IROH_RELAY_URL_SIZE 8193
+
+// Writes the normal form of an absolute URL (WHATWG URL standard), which is what addresses hold and compare: its length
+// without the terminator. Any scheme is taken. IROH_ERR_SYNTAX, IROH_ERR_UTF8, IROH_ERR_TOO_LARGE, IROH_ERR_NOMEM; `out`
+// is then undefined.
 IROH_API int iroh_relay_url_normalize(const char *text, char *out, size_t room);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -74,18 +79,23 @@ typedef struct iroh_addr iroh_addr;
 
 // At most so many transport addresses in one; more are IROH_ERR_LIMIT.
 #define IROH_ADDR_MAX 1024
+// Bytes of a custom address.
+#define IROH_ADDR_DATA_MAX 65536
 
 IROH_API int iroh_addr_new(const iroh_public_key *id, iroh_addr **out);  // without transport addresses; IROH_ERR_NOMEM
-IROH_API int iroh_addr_copy(const iroh_addr *a, iroh_addr **out);
-IROH_API void iroh_addr_free(iroh_addr *a);  // null is ignored
+IROH_API int iroh_addr_copy(const iroh_addr *a, iroh_addr **out);        // IROH_ERR_NOMEM
+IROH_API void iroh_addr_free(iroh_addr *a);                              // null is ignored
 
 IROH_API iroh_public_key iroh_addr_id(const iroh_addr *a);
 
 // Adding what is there already changes nothing. "192.0.2.1:443" or "[2001:db8::1]:443" (a numeric %scope is kept, but
-// tickets do not carry it). IROH_ERR_SYNTAX, IROH_ERR_LIMIT, IROH_ERR_NOMEM.
+// tickets do not carry it). IROH_ERR_SYNTAX, IROH_ERR_LIMIT, IROH_ERR_NOMEM, after which `a` is as before.
 IROH_API int iroh_addr_add_ip(iroh_addr *a, const char *text);
-IROH_API int iroh_addr_add_relay(iroh_addr *a, const char *url);  // normalised
+// Adds the normal form. Errors of iroh_relay_url_normalize besides.
+IROH_API int iroh_addr_add_relay(iroh_addr *a, const char *url);
+// The bytes are copied; `transport` is the number of a registered transport. IROH_ERR_TOO_LARGE besides.
 IROH_API int iroh_addr_add_custom(iroh_addr *a, uint64_t transport, const void *data, size_t len);
+// The same key and the same transport addresses.
 IROH_API bool iroh_addr_equal(const iroh_addr *a, const iroh_addr *b);
 
 enum { IROH_ADDR_RELAY = 0, IROH_ADDR_IP = 1, IROH_ADDR_CUSTOM = 2 };
@@ -93,17 +103,20 @@ enum { IROH_ADDR_RELAY = 0, IROH_ADDR_IP = 1, IROH_ADDR_CUSTOM = 2 };
 IROH_API size_t iroh_addr_count(const iroh_addr *a);
 // The kind of transport address `i`, in the order relay, ip, custom. IROH_ERR_RANGE.
 IROH_API int iroh_addr_kind(const iroh_addr *a, size_t i);
-// Its text, "192.0.2.1:443", the URL, or "1_a1b2" for a custom one: its length. IROH_ERR_RANGE, IROH_ERR_TOO_LARGE.
+// Its text, "192.0.2.1:443", the URL, or "1_a1b2" for a custom one (transport and data in hex): its length without the
+// terminator. IROH_ERR_RANGE, IROH_ERR_TOO_LARGE (room).
 IROH_API int iroh_addr_text(const iroh_addr *a, size_t i, char *out, size_t room);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Tickets: an address as one word of text, "endpoint...", as the original writes and reads it
 
-// The caller frees *out. IROH_ERR_KIND (another prefix), IROH_ERR_SYNTAX (base32, a URL), IROH_ERR_TRUNCATED,
-// IROH_ERR_RANGE (a number too large), IROH_ERR_UTF8, IROH_ERR_KEY, IROH_ERR_UNSUPPORTED (an unknown kind of address),
-// IROH_ERR_LIMIT, IROH_ERR_NOMEM.
+// The caller frees *out, which is null after an error. Addresses may come unsorted and twice, and bytes after the last one
+// are ignored. Custom addresses are read in the layout of iroh 1.0 as well as in that since 1.1.0. IROH_ERR_KIND (another
+// prefix), IROH_ERR_SYNTAX (base32, a URL), IROH_ERR_TRUNCATED, IROH_ERR_RANGE (a number too large), IROH_ERR_UTF8,
+// IROH_ERR_KEY, IROH_ERR_UNSUPPORTED (an unknown kind of ticket or address), IROH_ERR_LIMIT and IROH_ERR_TOO_LARGE (more
+// than an address can hold), IROH_ERR_NOMEM.
 IROH_API int iroh_ticket_parse(const char *text, iroh_addr **out);
-// Its length without the terminator. IROH_ERR_TOO_LARGE, IROH_ERR_NOMEM.
+// Its length without the terminator. IROH_ERR_TOO_LARGE (room), IROH_ERR_NOMEM.
 IROH_API int iroh_ticket_format(const iroh_addr *a, char *out, size_t room);
 
 #ifdef __cplusplus
