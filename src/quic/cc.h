@@ -8,6 +8,9 @@
 
 #include "quic/rtt.h"
 
+#define QUIC_CC_WINDOW_MAX (UINT64_C(1) << 32)  // bytes: 100 Gbit/s over 300 ms, and products with ns stay in range
+#define QUIC_CC_WINDOW_MIN_DATAGRAMS 2
+
 typedef struct quic_cc quic_cc;
 
 typedef struct quic_cc_ack {
@@ -34,8 +37,18 @@ typedef struct quic_cc_ops {
     void (*on_sent)(quic_cc *c, uint64_t now, uint64_t bytes, uint64_t in_flight);  // may be null
     void (*on_ack)(quic_cc *c, const quic_cc_ack *a);
     void (*on_loss)(quic_cc *c, const quic_cc_loss *l);
-    void (*on_spurious)(quic_cc *c);  // the latest loss event was none; may be null
+    void (*on_spurious)(quic_cc *c);  // everything lost in the latest event has arrived after all; may be null
 } quic_cc_ops;
+
+// A stretch of CUBIC's growth between two congestion events.
+typedef struct quic_cubic_curve {
+    double w_max;    // bytes: window before the latest reduction (less after fast convergence), 0: none yet
+    double prior;    // bytes: window before the latest reduction, whatever convergence made of w_max
+    double origin;   // bytes: plateau of the running epoch
+    double k;        // seconds from the epoch's start to the plateau
+    double w_est;    // bytes: what NewReno would have by now
+    uint64_t epoch;  // ns: start of congestion avoidance, moved on while the application limits; 0: not in it
+} quic_cubic_curve;
 
 struct quic_cc {
     const quic_cc_ops *ops;
@@ -50,12 +63,14 @@ struct quic_cc {
             uint64_t acked;  // bytes since the last increase
         } newreno;
         struct {
-            double w_max, k, w_est;  // bytes, seconds, bytes
-            uint64_t epoch;          // ns, 0: not in an epoch
-            uint64_t acked;          // bytes of credit not yet turned into window
-            double w_last_max;
-            uint64_t undo_window, undo_ssthresh;  // state before the latest event
-            double undo_w_max;
+            quic_cubic_curve curve;
+            uint64_t counted;  // ns: up to here time has been accounted for in the epoch
+            double credit;     // bytes of growth that are not a whole byte yet, < 1
+            struct {           // state before the latest event
+                bool valid;
+                quic_cubic_curve curve;
+                uint64_t window, ssthresh, recovery_start;
+            } undo;
         } cubic;
         uint64_t room[24];  // for controllers to come
     } state;
@@ -69,5 +84,21 @@ void quic_cc_init(quic_cc *c, const quic_cc_ops *ops, uint64_t mss);
 void quic_cc_set_mss(quic_cc *c, uint64_t mss);  // after MTU discovery; the window never falls below 2 * mss
 
 const quic_cc_ops *quic_cc_by_name(const char *name);  // null: unknown
+
+// --- For controllers
+
+static inline uint64_t quic_cc_window_min(const quic_cc *c) {
+    return QUIC_CC_WINDOW_MIN_DATAGRAMS * c->mss;
+}
+
+// Whether a packet sent then belongs to the congestion event that is being recovered from (RFC 9002, section 7.3.2).
+static inline bool quic_cc_in_recovery(const quic_cc *c, uint64_t sent_time) {
+    return c->recovery_start != 0 && sent_time <= c->recovery_start;
+}
+
+void quic_cc_set_window(quic_cc *c, uint64_t window);  // within 2 * mss and QUIC_CC_WINDOW_MAX
+
+// Slow start: grows by what was acknowledged, up to ssthresh. Returns the acknowledged bytes beyond it.
+uint64_t quic_cc_slow_start(quic_cc *c, uint64_t acked);
 
 #endif

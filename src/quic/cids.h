@@ -8,7 +8,7 @@
 
 #define CIDS_PEER_MAX 5     // our active_connection_id_limit
 #define CIDS_LOCAL_MAX 12   // ids that we keep issued at most
-#define CIDS_RETIRE_MAX 50  // retirements that may wait to be sent
+#define CIDS_RETIRE_MAX 50  // retirements that may wait to be sent or acknowledged
 
 typedef struct quic_local_cid {
     uint8_t bytes[QUIC_LOCAL_CID];
@@ -23,7 +23,10 @@ typedef struct quic_local_cids {
 } quic_local_cids;
 
 void quic_local_cids_init(quic_local_cids *c);
-// Puts an id in as sequence `next`; false when CIDS_LOCAL_MAX are active.
+// Whether another one can be issued: sequences that are active span less than CIDS_LOCAL_MAX. A peer that keeps an old id
+// while it retires later ones gets no more.
+bool quic_local_cids_room(const quic_local_cids *c);
+// Puts an id in as sequence `next`; false when there is no room.
 bool quic_local_cids_issue(quic_local_cids *c, const uint8_t id[static QUIC_LOCAL_CID], uint64_t *seq);
 // The peer retired `seq`: *out gets the id and true is returned; false when it was retired before. Sequences >= next are
 // the caller's error to report.
@@ -42,8 +45,11 @@ typedef struct quic_peer_cids {
     quic_peer_cid items[CIDS_PEER_MAX];
     uint8_t active;                     // index of the one in use
     uint64_t retire_prior_to;           // highest seen
+    uint64_t known_base;                // sequences below were seen or count as seen
+    uint64_t known;                     // bit i: sequence known_base + i was seen
     uint64_t pending[CIDS_RETIRE_MAX];  // sequences whose RETIRE_CONNECTION_ID waits to be sent
     uint8_t pending_count;
+    uint8_t retiring;  // RETIRE_CONNECTION_ID frames on their way
 } quic_peer_cids;
 
 // Starts with the peer's first id as sequence 0.
@@ -53,18 +59,23 @@ void quic_peer_cids_init(quic_peer_cids *c, const quic_cid *first);
 void quic_peer_cids_replace_first(quic_peer_cids *c, const quic_cid *cid);
 void quic_peer_cids_set_token(quic_peer_cids *c, const uint8_t token[static QUIC_RESET_TOKEN]);  // of sequence 0
 
-// NEW_CONNECTION_ID. 0 or QUIC_PROTOCOL_VIOLATION (same sequence with another id, retire_prior_to > seq), or
-// QUIC_CONNECTION_ID_LIMIT_ERROR. *changed: the id in use is another one now. Duplicates are ignored.
+// NEW_CONNECTION_ID. 0 or QUIC_PROTOCOL_VIOLATION (a sequence or an id in another pair than before, retire_prior_to >
+// seq), or QUIC_CONNECTION_ID_LIMIT_ERROR (more than CIDS_PEER_MAX active, more than CIDS_RETIRE_MAX to retire). *changed:
+// the id in use is another one now. Duplicates are ignored. After an error the connection ends: the queue is usable, but
+// nothing is said about what it holds.
 int quic_peer_cids_add(quic_peer_cids *c, uint64_t seq, uint64_t retire_prior_to, const quic_cid *cid,
                        const uint8_t token[static QUIC_RESET_TOKEN], bool *changed);
 
-// Moves to an unused id and queues the retirement of the old one; false when there is none.
+// Moves to the unused id with the lowest sequence and queues the retirement of the old one; false when there is none,
+// or too many retirements are under way.
 bool quic_peer_cids_rotate(quic_peer_cids *c);
 
-const quic_peer_cid *quic_peer_cids_active(const quic_peer_cids *c);
+const quic_peer_cid *quic_peer_cids_active(const quic_peer_cids *c);  // never null
 
-// A retirement frame was lost: it waits again. Taken: the oldest waiting sequence, false when none.
-void quic_peer_cids_retire_again(quic_peer_cids *c, uint64_t seq);
+// Taken for a RETIRE_CONNECTION_ID frame: the oldest waiting sequence, false when none. Each one taken comes back once:
+// the frame was lost (or not written) and it waits again, or it was acknowledged.
 bool quic_peer_cids_take_pending(quic_peer_cids *c, uint64_t *seq);
+void quic_peer_cids_retire_again(quic_peer_cids *c, uint64_t seq);
+void quic_peer_cids_retire_acked(quic_peer_cids *c);
 
 #endif

@@ -85,6 +85,15 @@ static int on_new_token(quic_conn *c, quic_received *r, const quic_frame *f) {
     return 0;
 }
 
+int quic_conn_peer_cid_changed(quic_conn *c, quic_path *path, const quic_peer_cid *old) {
+    if (old->has_token)
+        quic_endpoint_unwatch_reset(c->ep, c, old->token);
+    const quic_peer_cid *active = quic_peer_cids_active(&path->peer_cids);
+    if (!active->has_token)
+        return 0;
+    return quic_endpoint_watch_reset(c->ep, c, active->token) == 0 ? 0 : QUIC_INTERNAL_ERROR;
+}
+
 static int on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
     quic_peer_cids *cids = &r->path->peer_cids;
     if (quic_peer_cids_active(cids)->cid.len == 0)
@@ -95,9 +104,7 @@ static int on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
                                    &changed);
     if (error != 0 || !changed)
         return error;
-    if (old.has_token)
-        quic_endpoint_unwatch_reset(c->ep, c, old.token);
-    return quic_endpoint_watch_reset(c->ep, c, quic_peer_cids_active(cids)->token) == 0 ? 0 : QUIC_INTERNAL_ERROR;
+    return quic_conn_peer_cid_changed(c, r->path, &old);
 }
 
 static int on_retire_cid(quic_conn *c, quic_received *r, const quic_frame *f) {

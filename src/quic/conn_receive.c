@@ -114,7 +114,9 @@ static void maybe_migrate(quic_conn *c, const incoming_datagram *in, const quic_
     quic_path_move(p, &in->d->remote, &in->d->local, &config, quic_endpoint_random(c->ep), in->now);
     p->received = in->d->len;
     p->validation_ends = in->now + 3 * time_max(quic_conn_pto(c, p), old_pto);
-    (void)quic_peer_cids_rotate(&p->peer_cids);
+    quic_peer_cid old = *quic_peer_cids_active(&p->peer_cids);
+    if (quic_peer_cids_rotate(&p->peer_cids) && quic_conn_peer_cid_changed(c, p, &old) != 0)
+        quic_conn_fail(c, QUIC_INTERNAL_ERROR, 0, "", in->now);
     quic_mtud_start(&p->mtud, in->now);
 }
 

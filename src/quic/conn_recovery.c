@@ -52,8 +52,10 @@ static void frame_acked(void *user, const quic_sent_frame *f, uint64_t pn) {
     case FRAME_ACK:
         quic_acks_confirmed(&quic_conn_space(o->c, o->path, o->space)->acks, f->id);
         break;
-    case FRAME_NEW_CONNECTION_ID:
     case FRAME_RETIRE_CONNECTION_ID:
+        quic_peer_cids_retire_acked(&o->path->peer_cids);
+        break;
+    case FRAME_NEW_CONNECTION_ID:
     case FRAME_HANDSHAKE_DONE:
         break;
     default:
@@ -129,7 +131,11 @@ static void report_loss(quic_conn *c, quic_path *p, const quic_loss_result *lost
         .in_flight = quic_conn_in_flight(c, p),
         .persistent = measured && span > PERSISTENT_PTOS * quic_conn_pto(c, p),
     };
+    uint64_t events = p->cc.events;
     p->cc.ops->on_loss(&p->cc, &event);
+    if (p->cc.events != events)
+        p->event_lost = 0;
+    p->event_lost += lost->lost_packets;
     quic_qlog_packets_lost(c->qlog, now, lost->lost_packets, lost->lost_bytes);
 }
 
@@ -181,16 +187,21 @@ static void sample_rtt(quic_conn *c, quic_path *p, quic_space_id space, const qu
     quic_rtt_sample(&p->rtt, now > r->largest_time ? now - r->largest_time : 0, delay);
 }
 
+// A congestion event was none when every packet that it declared lost has arrived.
+static void note_spurious(quic_path *p, uint64_t packets) {
+    if (packets == 0)
+        return;
+    p->spurious += packets;
+    bool all = p->event_lost > 0 && packets >= p->event_lost;
+    p->event_lost -= time_min(packets, p->event_lost);
+    if (all && p->cc.ops->on_spurious != NULL)
+        p->cc.ops->on_spurious(&p->cc);
+}
+
 static void grow_window(quic_conn *c, quic_path *p, const quic_ack_result *r, uint64_t now) {
     if (r->mtu_probe != 0 && quic_mtud_probe_acked(&p->mtud, now, (uint16_t)r->mtu_probe))
         quic_cc_set_mss(&p->cc, p->mtud.current);
-    if (r->largest_size != 0)
-        quic_mtud_acked(&p->mtud, r->largest_size_pn, (uint16_t)r->largest_size);
-    if (r->spurious > 0) {
-        p->spurious += r->spurious;
-        if (p->cc.ops->on_spurious != NULL)
-            p->cc.ops->on_spurious(&p->cc);
-    }
+    note_spurious(p, r->spurious);
     if (r->acked_bytes == 0)
         return;
     quic_cc_ack event = {
@@ -216,6 +227,8 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
     sample_rtt(c, p, space_id, ack, &r, now);
     if (space_id == QUIC_SPACE_DATA)
         check_ecn(c, p, ack, &r, now);
+    if (r.largest_size != 0)
+        quic_mtud_acked(&p->mtud, r.largest_size_pn, (uint16_t)r.largest_size);
     detect_loss(c, p, space_id, now);
     grow_window(c, p, &r, now);
     refresh_pacer(p, now);

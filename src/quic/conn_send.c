@@ -9,7 +9,6 @@
 
 #define PACKET_ROOM_MIN 87            // no further packet is begun in a datagram with less room
 #define UNELICITED_MAX 32             // acknowledgement-only packets before one asks for an acknowledgement itself
-#define PACING_BATCH 10               // datagrams to wait for when pacing stops us: fewer, larger bursts
 #define CRYPTO_HEAD_MAX 13            // type, offset and length of a CRYPTO frame
 #define SENT_MAX (UINT64_C(1) << 18)  // unacknowledged numbers of a space beyond which only probes leave
 #define UPDATE_MARGIN 10000           // packets before the confidentiality limit at which keys are updated
@@ -236,10 +235,14 @@ static size_t cids_allowed(const quic_conn *c) {
     return limit < CIDS_LOCAL_MAX ? (size_t)limit : CIDS_LOCAL_MAX;
 }
 
+static bool cids_owed(const quic_conn *c, const quic_path *p) {
+    return quic_local_cids_active(&p->local_cids) < cids_allowed(c) && quic_local_cids_room(&p->local_cids);
+}
+
 // Until the peer has as many ids as it takes, new ones are issued; they wait for sending as bits.
 static void issue_cids(quic_conn *c, quic_path *p) {
     uint8_t id[QUIC_LOCAL_CID];
-    while (quic_local_cids_active(&p->local_cids) < cids_allowed(c)) {
+    while (cids_owed(c, p)) {
         uint64_t seq = p->local_cids.next;
         if (quic_endpoint_issue_cid(c->ep, p, id) != 0)
             return;
@@ -276,6 +279,7 @@ static void put_cids(quic_conn *c, quic_path *p, quic_builder *b) {
             return;
         p->cids_again &= (uint16_t)~bit;
     }
+    p->cids_again = 0;  // what is left was lost after the peer had retired it
     uint64_t retired;
     while (writer_left(&b->w) > 1 + VARINT_SIZE_MAX && quic_peer_cids_take_pending(&p->peer_cids, &retired)) {
         quic_sent_frame *note = quic_builder_note(b, FRAME_RETIRE_CONNECTION_ID);
@@ -308,8 +312,7 @@ static bool can_send_0rtt(const quic_conn *c) {
 }
 
 static bool cids_wait(const quic_conn *c, const quic_path *p) {
-    return c->state == CONN_OPEN && (p->cids_again != 0 || p->peer_cids.pending_count > 0 ||
-                                     quic_local_cids_active(&p->local_cids) < cids_allowed(c));
+    return c->state == CONN_OPEN && (p->cids_again != 0 || p->peer_cids.pending_count > 0 || cids_owed(c, p));
 }
 
 // Frames that wait for their turn within congestion control.
@@ -335,7 +338,7 @@ static allowance congestion_allows(quic_conn *c, quic_path *p, uint64_t now) {
         return ALLOW_ACKS;
     }
     if (quic_pacer_budget(&p->pacer, now) < p->mtud.current) {
-        c->pacing_at = quic_pacer_ready_at(&p->pacer, (uint64_t)PACING_BATCH * p->mtud.current);
+        c->pacing_at = quic_pacer_ready_at(&p->pacer);
         p->app_limited = false;
         return ALLOW_ACKS;
     }

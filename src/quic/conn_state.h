@@ -218,6 +218,8 @@ typedef struct quic_received {  // the packet whose frames are handled
 } quic_received;
 // Handles all frames. 0 or a transport error code, *frame_type then says which frame.
 int quic_conn_frames(quic_conn *c, quic_received *r, const uint8_t *payload, size_t len, uint64_t *frame_type);
+// Another of the peer's ids is in use than `old`: the watch for a stateless reset follows. 0 or QUIC_INTERNAL_ERROR.
+int quic_conn_peer_cid_changed(quic_conn *c, quic_path *path, const quic_peer_cid *old);
 
 // --- conn_send.c
 bool quic_conn_transmit(quic_conn *c, uint64_t now, uint8_t *room, size_t room_len, size_t max_segments,

@@ -107,7 +107,7 @@ static bool check_token(quic_endpoint *ep, quic_incoming *in, const quic_packet 
     int kind;
     quic_cid original;
     int r = quic_token_open(&ep->token_key, packet->token, packet->token_len, &d->remote, ep->config.wall_clock + now,
-                            TOKEN_LIFETIME, &kind, &original);
+                            &kind, &original);
     if (r == QUIC_TOKEN_STALE && kind == QUIC_TOKEN_RETRY) {
         send_initial_close(ep, packet, d, QUIC_INVALID_TOKEN);
         return false;
@@ -225,6 +225,10 @@ quic_incoming *quic_endpoint_next_incoming(quic_endpoint *ep) {
     quic_incoming *in = list_entry(l, quic_incoming, link);
     in->taken = true;
     return in;
+}
+
+bool quic_endpoint_has_incoming(const quic_endpoint *ep) {
+    return !list_empty(&ep->incoming);
 }
 
 addr quic_incoming_remote(const quic_incoming *in) {

@@ -15,7 +15,6 @@
 #define ENDPOINT_REPLIES_MAX 64          // such packets that may wait; more are dropped
 #define RESET_INTERVAL (20 * NS_PER_MS)  // at most one stateless reset in this time
 #define RETRY_HANDSHAKES 512             // handshakes in progress beyond which addresses must be proven
-#define TOKEN_LIFETIME (15 * NS_PER_S)
 
 // A packet that belongs to no connection.
 typedef struct quic_reply {

@@ -22,6 +22,7 @@ static void estimates_init(quic_path *p, const quic_path_config *config, uint64_
     quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate);
     p->pto_count = 0;
     p->pto_base = now;
+    p->event_lost = 0;
     p->ecn_state = PATH_ECN_TESTING;
     p->ecn_sent = p->ecn_ce_seen = p->ecn_ect0_seen = 0;
 }

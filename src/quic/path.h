@@ -64,6 +64,7 @@ typedef struct quic_path {
     quic_path_response responses[PATH_RESPONSES];
     uint8_t response_count;
     bool app_limited;  // the latest round of sending stopped for lack of data
+    uint64_t event_lost;  // packets lost in the latest congestion event and not known to have arrived
     uint8_t ecn_state;
     uint64_t ecn_sent, ecn_ce_seen, ecn_ect0_seen;
     uint64_t bytes_in, bytes_out, datagrams_in, datagrams_out;
