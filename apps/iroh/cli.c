@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,10 +41,18 @@ int cli_failed(const char *what, int error) {
     return EXIT_FAILED;
 }
 
+// The peer chose these bytes: only plain characters may reach the terminal.
+static void make_plain(char *text) {
+    for (; *text != '\0'; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
 int cli_connection_failed(const char *what, int error, const iroh_connection *c) {
     iroh_close_info info;
-    if (c == NULL || iroh_connection_close_info(c, &info) != 0 || info.error == 0)
+    if (c == NULL || iroh_connection_close_info(c, &info) != 0 || !info.by_peer)
         return cli_failed(what, error);
+    make_plain(info.reason);
     cli_error("%s: %s (code %llu%s%.200s)", what, iroh_strerror(error), (unsigned long long)info.code,
               info.reason_len > 0 ? ", " : "", info.reason);
     return EXIT_FAILED;
@@ -68,6 +75,7 @@ static const value_option value_options[] = {
     {"--interval", offsetof(cli_options, interval)},
     {"--seconds", offsetof(cli_options, seconds)},
     {"--only", offsetof(cli_options, only)},
+    {"--bytes", offsetof(cli_options, bytes)},
     {"--congestion", offsetof(cli_options, congestion)},
 };
 
@@ -76,7 +84,7 @@ static const char **value_place(cli_options *o, const char *name) {
         if (strcmp(name, value_options[i].name) == 0)
             return (const char **)(void *)((char *)o + value_options[i].offset);
     }
-    if (strcmp(name, "--bind") == 0 && o->bind_count < CLI_BIND_MAX)
+    if (strcmp(name, "--bind") == 0)
         return &o->bind[o->bind_count++];
     return NULL;
 }
@@ -111,6 +119,10 @@ bool cli_parse(cli_options *o, int argc, char **argv, int first) {
         }
         if (flag(o, a))
             continue;
+        if (strcmp(a, "--bind") == 0 && o->bind_count == CLI_BIND_MAX) {
+            cli_error("--bind may be given %d times", CLI_BIND_MAX);
+            return false;
+        }
         const char **place = value_place(o, a);
         if (place == NULL) {
             cli_error("no option '%s'; see iroh --help", a);
@@ -287,34 +299,30 @@ bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]) {
 
 // --- Signals and clocks
 
-static void signal_set(sigset_t *set) {
-    sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
+static int signal_pipe[2] = {-1, -1};
+
+// A full pipe is as good as another byte.
+static void on_signal(int number) {
+    int error = errno;
+    char byte = (char)number;
+    ssize_t n = write(signal_pipe[1], &byte, 1);
+    (void)n;
+    errno = error;
 }
 
-void cli_signals_block(void) {
-    sigset_t set;
-    signal_set(&set);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+static bool own_flags(int fd) {
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+int cli_signals_fd(void) {
+    struct sigaction action = {.sa_flags = SA_RESTART};
+    action.sa_handler = on_signal;
+    (void)sigemptyset(&action.sa_mask);
     (void)signal(SIGPIPE, SIG_IGN);
-}
-
-static void *wait_for_signal(void *user) {
-    sigset_t set;
-    int number;
-    signal_set(&set);
-    if (sigwait(&set, &number) == 0) {
-        (void)iroh_endpoint_close(user, 1000);
-        _exit(EXIT_INTERRUPTED);
-    }
-    return NULL;
-}
-
-void cli_signals_handle(iroh_endpoint *ep) {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, wait_for_signal, ep) == 0)
-        (void)pthread_detach(thread);
+    if (pipe(signal_pipe) != 0 || !own_flags(signal_pipe[0]) || !own_flags(signal_pipe[1]) ||
+        sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0)
+        cli_error("signals end the program at once: %s", strerror(errno));
+    return signal_pipe[0];
 }
 
 uint64_t cli_now_ns(void) {

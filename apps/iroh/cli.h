@@ -10,22 +10,23 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 #define CLI_BIND_MAX 8
 
 typedef struct cli_options {
-    const char *key_file;           // --key FILE
-    const char *bind[CLI_BIND_MAX]; // --bind ADDR, repeatable
+    const char *key_file;            // --key FILE
+    const char *bind[CLI_BIND_MAX];  // --bind ADDR, repeatable
     size_t bind_count;
-    bool json;                      // --json
-    int verbose;                    // -v, repeatable
-    bool receive_only;              // --recv-only
-    const char *custom_alpn;        // --custom-alpn HEX or utf8:TEXT
-    const char *host;               // --host H:P
-    const char *addr;               // --addr A:P
-    const char *socket_path;        // --socket-path P
-    const char *count;              // --count N
-    const char *interval;           // --interval MS
-    const char *seconds;            // --seconds N
-    const char *only;               // --only TEST
-    const char *congestion;         // --congestion NAME
-    const char *args[4];            // positional
+    bool json;                // --json
+    int verbose;              // -v, repeatable
+    bool receive_only;        // --recv-only
+    const char *custom_alpn;  // --custom-alpn HEX or utf8:TEXT
+    const char *host;         // --host H:P
+    const char *addr;         // --addr A:P
+    const char *socket_path;  // --socket-path P
+    const char *count;        // --count N
+    const char *interval;     // --interval MS
+    const char *seconds;      // --seconds N
+    const char *only;         // --only TEST
+    const char *bytes;        // --bytes N
+    const char *congestion;   // --congestion NAME
+    const char *args[4];      // positional
     size_t arg_count;
 } cli_options;
 
@@ -56,12 +57,11 @@ iroh_addr *cli_target(const char *text);
 #define CLI_TICKET_MAX 4096
 bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]);
 
-// On SIGINT and SIGTERM the endpoint is closed in order and the program ends with EXIT_INTERRUPTED. Once for a program,
-// before its endpoint is made; the endpoint is named afterwards.
-void cli_signals_block(void);
-void cli_signals_handle(iroh_endpoint *ep);
+// From now on SIGINT and SIGTERM make this descriptor readable instead of ending the program, and SIGPIPE is ignored.
+// Once for a program. -1 after a message: then they end it as usual.
+int cli_signals_fd(void);
 
-uint64_t cli_now_ns(void);  // monotonic
+uint64_t cli_now_ns(void);     // monotonic
 double cli_cpu_seconds(void);  // of this process, user and system
 
 int cmd_id(const cli_options *o);
