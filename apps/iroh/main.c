@@ -22,7 +22,10 @@ static const command commands[] = {
      "  pipe connect-unix --socket-path P TICKET"},
     {"ping", cmd_ping, "ping TICKET | ping serve             measure round trips (--count N, --interval MS)"},
     {"perf", cmd_perf,
-     "perf serve | perf run TICKET         measure throughput, requests and handshakes (--seconds N, --only TEST)"},
+     "perf serve                           answer measurements\n"
+     "  perf run TICKET                      measure throughput, requests and handshakes (--only upload,download,\n"
+     "                                       requests,handshakes; --seconds N, --bytes N)\n"
+     "  perf idle N TICKET                   measure the memory of N connections that do nothing"},
 };
 
 static void usage(FILE *to) {
