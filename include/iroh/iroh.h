@@ -12,7 +12,7 @@
 // iroh_endpoint_fd is readable (waiting calls do so themselves while they wait), and calls must not overlap.
 //
 // Handles: every `iroh_connection *` and `iroh_stream *` that a call gives out is the caller's and is given back with
-// the matching `_free`, at any time and in any order, before iroh_endpoint_free.
+// the matching `_free`, at any time and in any order. Those of an endpoint that was freed answer IROH_ERR_CLOSED.
 #ifndef IROH_IROH_H
 #define IROH_IROH_H
 
@@ -53,8 +53,8 @@ typedef struct iroh_endpoint_config {
     const iroh_secret_key *secret_key;  // null: a fresh one
     const iroh_slice *alpns;            // protocols to accept, in order of preference; none: dials only
     size_t alpn_count;
-    const char *const
-        *bind;  // "127.0.0.1:0", "[::1]:0"; each is required. None: 0.0.0.0:0, and [::]:0 if there is IPv6
+    // "127.0.0.1:0", "[::1]:0"; each is required, at most 16. None: 0.0.0.0:0, and [::]:0 if there is IPv6.
+    const char *const *bind;
     size_t bind_count;
     bool own_thread;                // true: a thread runs the endpoint; false: the program does
     bool keylog;                    // append TLS secrets to the file named by the environment's SSLKEYLOGFILE
@@ -72,7 +72,8 @@ typedef struct iroh_endpoint_config {
     uint64_t max_incoming;       // connections waiting to be accepted; beyond it they are dropped; 65 536
     uint16_t mtu_max;            // largest datagram to try, 1 200..65 527; 1 452
     bool segmentation_offload;   // true
-    void (*log)(void *user, int level, const char *line);  // null: silent; level 0 error .. 4 trace; any thread
+    // Null: silent. Level 0 error .. 4 trace. From any thread; must not call the library.
+    void (*log)(void *user, int level, const char *line);
     void *log_user;
     int log_level;
 } iroh_endpoint_config;
@@ -83,8 +84,8 @@ IROH_API void iroh_endpoint_config_default(iroh_endpoint_config *config);
 // IROH_ERR_NOMEM, IROH_ERR_IO.
 IROH_API int iroh_endpoint_bind(const iroh_endpoint_config *config, iroh_endpoint **out);
 
-// Closes all connections with code 0 and waits until the peers know (or a short time passed), then no further calls but
-// _free make sense. Idempotent. 0, or IROH_ERR_TIMEOUT.
+// Closes all connections with code 0 and waits until the peers know (or 3 s passed), then no further calls but _free make
+// sense. Idempotent. 0, IROH_ERR_TIMEOUT, or IROH_ERR_AGAIN with timeout 0.
 IROH_API int iroh_endpoint_close(iroh_endpoint *ep, int timeout_ms);
 
 // Closes at once if that was not done, stops the thread, frees everything. Null is ignored.
@@ -116,7 +117,7 @@ IROH_API int iroh_endpoint_stats_get(iroh_endpoint *ep, iroh_endpoint_stats *out
 
 // Without own thread: a file descriptor that becomes readable when iroh_endpoint_process has something to do, timers
 // included; -1 when the endpoint runs a thread.
-IROH_API int iroh_endpoint_fd(const iroh_endpoint *ep);
+IROH_API int iroh_endpoint_fd(iroh_endpoint *ep);
 // Does what is due without waiting. 0, or IROH_ERR_ARG when the endpoint runs a thread.
 IROH_API int iroh_endpoint_process(iroh_endpoint *ep);
 
@@ -126,9 +127,9 @@ IROH_API int iroh_endpoint_process(iroh_endpoint *ep);
 typedef struct iroh_connect_options {
     const iroh_slice *more_alpns;  // offered after the main one
     size_t more_alpn_count;
-    bool
-        early;  // return at once when a session ticket of this peer is known: what is sent before the handshake completes
-                // goes as 0-RTT data, which an attacker can replay. See iroh_connection_early.
+    // Return at once when a session ticket of this peer is known: what is sent before the handshake completes goes as
+    // 0-RTT data, which an attacker can replay. See iroh_connection_early.
+    bool early;
 } iroh_connect_options;
 
 IROH_API void iroh_connect_options_default(iroh_connect_options *options);
@@ -141,13 +142,16 @@ IROH_API int iroh_endpoint_connect(iroh_endpoint *ep, const iroh_addr *addr, con
                                    const iroh_connect_options *options, int timeout_ms, iroh_connection **out);
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Accepting
+// Accepting. Until the first call of iroh_endpoint_accept or iroh_endpoint_next_incoming says who decides, peers that
+// connect wait for their handshake.
 
-// The next connection whose handshake completed; accepts whatever comes. IROH_ERR_CLOSED when the endpoint is.
+// The next connection whose handshake completed; from the first call on, whatever comes is accepted. It may be closed
+// already. IROH_ERR_CLOSED when the endpoint is.
 IROH_API int iroh_endpoint_accept(iroh_endpoint *ep, int timeout_ms, iroh_connection **out);
 
 // The next attempt to connect, to be decided on. Once called, iroh_endpoint_accept no longer accepts by itself. The
-// attempt is the caller's: it must be given to exactly one of accept, refuse, retry or ignore, which free it.
+// attempt is the caller's: it must be given to exactly one of accept, refuse, retry or ignore, which free it whatever
+// they return (but for retry's IROH_ERR_ARG).
 IROH_API int iroh_endpoint_next_incoming(iroh_endpoint *ep, int timeout_ms, iroh_incoming **out);
 
 // The connection is given out while its handshake runs (see iroh_connection_handshake).
@@ -158,7 +162,8 @@ IROH_API int iroh_incoming_retry(iroh_incoming *in);
 IROH_API int iroh_incoming_ignore(iroh_incoming *in);
 IROH_API int iroh_incoming_remote(const iroh_incoming *in, char *out, size_t room);
 IROH_API bool iroh_incoming_validated(const iroh_incoming *in);
-// The protocols that the peer offers: their number, at most `room` of them stored, borrowed from `in`.
+// The protocols that the peer offers: their number, at most `room` of them stored, borrowed from `in`. No more than 64
+// are reported. IROH_ERR_TRUNCATED when they are not known yet, IROH_ERR_SYNTAX.
 IROH_API int iroh_incoming_alpns(const iroh_incoming *in, iroh_slice *out, size_t room);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -190,7 +195,7 @@ typedef struct iroh_close_info {
 
 IROH_API int iroh_connection_close_info(const iroh_connection *c, iroh_close_info *out);
 
-// Gives the handle back. The last reference closes an open connection with code 0.
+// Gives the handle back. The last reference closes an open connection with code 0; stream handles count as references.
 IROH_API void iroh_connection_free(iroh_connection *c);
 IROH_API iroh_connection *iroh_connection_ref(iroh_connection *c);
 
@@ -272,10 +277,9 @@ IROH_API int iroh_stream_stop_code(const iroh_stream *s, uint64_t *out);
 // Waiting for any of several things
 
 enum {
-    IROH_POLL_READ = 1,   // stream: data, end or reset; connection: a datagram; fd: readable
-    IROH_POLL_WRITE = 2,  // stream: room, or stopped; fd: writable
-    IROH_POLL_ACCEPT_BI =
-        4,  // connection: a bidirectional stream to accept; endpoint: a connection (or incoming) to accept
+    IROH_POLL_READ = 1,       // stream: data, end or reset; connection: a datagram; fd: readable
+    IROH_POLL_WRITE = 2,      // stream: room, or stopped; fd: writable
+    IROH_POLL_ACCEPT_BI = 4,  // connection: a bidirectional stream; endpoint: a connection or an attempt to connect
     IROH_POLL_ACCEPT_UNI = 8,
     IROH_POLL_OPEN_BI = 16,  // connection: a bidirectional stream can be opened
     IROH_POLL_OPEN_UNI = 32,
@@ -285,7 +289,8 @@ enum {
     IROH_POLL_ERROR = 512,     // fd: POLLERR or POLLHUP. Reported unasked
 };
 
-// Exactly one of the handles is set; fd is -1 otherwise.
+// Exactly one of the handles is set, or none and `fd`. A call that would not wait any more because it would fail counts
+// as ready.
 typedef struct iroh_pollitem {
     iroh_endpoint *endpoint;
     iroh_connection *connection;

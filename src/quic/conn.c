@@ -334,6 +334,10 @@ int quic_conn_datagram_send(quic_conn *c, const uint8_t *data, size_t len, bool 
     return r;
 }
 
+bool quic_conn_datagram_waits(const quic_conn *c) {
+    return !quic_dgrams_empty(&c->dgrams_in);
+}
+
 int quic_conn_datagram_read(quic_conn *c, uint8_t *out, size_t room) {
     return quic_dgrams_pop(&c->dgrams_in, out, room);
 }

@@ -106,6 +106,7 @@ int quic_conn_early_accepted(const quic_conn *c);   // 1, 0, IROH_ERR_AGAIN, IRO
 // Datagrams. Results as quic_dgrams_push and quic_dgrams_pop; IROH_ERR_UNSUPPORTED when the peer takes none.
 int quic_conn_datagram_send(quic_conn *c, const uint8_t *data, size_t len, bool drop_oldest);
 int quic_conn_datagram_read(quic_conn *c, uint8_t *out, size_t room);
+bool quic_conn_datagram_waits(const quic_conn *c);  // one can be read
 int quic_conn_datagram_max(const quic_conn *c);  // largest payload now, or IROH_ERR_UNSUPPORTED
 
 // What a later connection to the same peer can start from: TLS session, remembered parameters, address token. One

@@ -83,6 +83,7 @@ int quic_endpoint_connect(quic_endpoint *ep, const quic_connect_config *config, 
 // which end them. They are dropped by themselves after the idle timeout unless taken (quic_endpoint_next_incoming).
 typedef struct quic_incoming quic_incoming;
 quic_incoming *quic_endpoint_next_incoming(quic_endpoint *ep);  // takes the oldest; null: none
+bool quic_endpoint_has_incoming(const quic_endpoint *ep);       // whether there is one to take
 int quic_incoming_accept(quic_incoming *in, uint64_t now, quic_conn **out);
 void quic_incoming_refuse(quic_incoming *in, uint64_t now);
 int quic_incoming_retry(quic_incoming *in,

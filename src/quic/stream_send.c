@@ -158,6 +158,13 @@ int quic_stream_write(quic_stream *st, const void *bytes, size_t len) {
     return (int)len;
 }
 
+bool quic_stream_can_write(quic_stream *st) {
+    if (refuse_writing(st) != 0 || room_to_write(st) > 0)
+        return true;
+    (void)wait_for_room(st);
+    return false;
+}
+
 // --- Ending
 
 int quic_stream_finish(quic_stream *st) {

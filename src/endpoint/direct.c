@@ -1,0 +1,64 @@
+// The addresses at which this machine reaches itself from outside, without asking anybody: those that sockets are bound
+// to, and for wildcard sockets the interfaces' addresses of the family.
+//
+// Addresses that mean something only nearby (unique local IPv6, link-local IPv4) are named when there is nothing better,
+// and loopback ones when there is nothing else at all. IPv6 link-local ones are of no use without the peer's interface.
+#include "endpoint/state.h"
+#include "sys/netif.h"
+
+#define INTERFACES_MAX 256  // addresses looked at
+
+enum { REACH_NONE = 0, REACH_HOST = 1, REACH_NEAR = 2, REACH_WORLD = 3 };
+
+static int reach_of(const addr *a) {
+    if (addr_is_loopback(a))
+        return REACH_HOST;
+    if (addr_is_unspecified(a) || addr_is_multicast(a))
+        return REACH_NONE;
+    if (addr_is_link_local(a))
+        return a->kind == ADDR_IP4 ? REACH_NEAR : REACH_NONE;
+    bool unique_local = a->kind == ADDR_IP6 && (a->bytes[0] & 0xfe) == 0xfc;
+    return unique_local ? REACH_NEAR : REACH_WORLD;
+}
+
+static int add(iroh_addr *out, const addr *a) {
+    char text[ADDR_TEXT_MAX];
+    addr_format(a, text);
+    return iroh_addr_add_ip(out, text);
+}
+
+// The interfaces' addresses of the best reach that wildcard sockets have.
+static int add_interfaces(const iroh_endpoint *ep, iroh_addr *out) {
+    addr found[INTERFACES_MAX];
+    int count = sys_netif_addresses(found, INTERFACES_MAX);
+    if (count < 0)
+        return count;
+    int best = REACH_NONE, r = 0;
+    for (int i = 0; i < count; i++) {
+        int reach = reach_of(&found[i]);
+        best = reach > best ? reach : best;
+    }
+    for (size_t k = 0; k < ep->socket_count; k++) {
+        const endpoint_socket *s = &ep->sockets[k];
+        for (int i = 0; r == 0 && s->wildcard && i < count; i++) {
+            if (found[i].kind != s->local.kind || best == REACH_NONE || reach_of(&found[i]) != best)
+                continue;
+            addr a = found[i];
+            a.port = s->local.port;
+            r = add(out, &a);
+        }
+    }
+    return r;
+}
+
+int direct_add(const iroh_endpoint *ep, iroh_addr *out) {
+    bool wildcard = false;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ep->socket_count; i++) {
+        if (ep->sockets[i].wildcard)
+            wildcard = true;
+        else
+            r = add(out, &ep->sockets[i].local);
+    }
+    return r == 0 && wildcard ? add_interfaces(ep, out) : r;
+}

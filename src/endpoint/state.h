@@ -1,0 +1,232 @@
+// The inside of the public API, shared by the files of src/endpoint/ only.
+//
+// One mutex per endpoint guards the QUIC core and everything here. A call of the program acts on the core directly,
+// under the lock; nothing is handed to another thread but bytes to send, which leave at the latest when a call is about
+// to wait. The loop (driver.c) is run by the endpoint's own thread, or by whichever call waits when there is none.
+//
+// Handles outlive the endpoint: when it is freed first, what is left of them answers IROH_ERR_CLOSED.
+//   config.c      checks the program's settings and turns them into the core's
+//   endpoint.c    binding, closing, freeing, information
+//   driver.c      the loop: receiving, timers, sending
+//   events.c      what the core reports, told to the handles that wait for it
+//   wait.c        sleeping until a handle has news
+//   dial.c, incoming.c, connection.c, datagram.c, stream.c, stream_io.c, poll.c   the calls
+//   direct.c      the endpoint's own addresses
+//   diary.c       key log and qlog files
+#ifndef ENDPOINT_STATE_H
+#define ENDPOINT_STATE_H
+
+#include <uv.h>
+
+#include <iroh/iroh.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "endpoint/sessions.h"
+#include "quic/endpoint.h"
+#include "sys/loop.h"
+#include "sys/udp.h"
+
+#define SOCKETS_MAX 16
+#define CODE_MAX ((UINT64_C(1) << 62) - 1)  // application error codes
+
+// What a wait is for, besides IROH_POLL_*.
+enum { WAIT_DATAGRAM_ROOM = 1 << 16, WAIT_DRAINED = 1 << 17, WAIT_ANY = -1 };
+
+// One sleeping call. It lives on the stack of the call.
+typedef struct waiter {
+    list_link told;  // in iroh_endpoint.fired until it was told
+    bool fired;      // something that it waits for happened
+    bool sleeps;     // `cond` is in use
+    int wake_fd;     // written to instead of `cond` when not -1
+    uv_cond_t cond;
+} waiter;
+
+// Its place in the list of one handle.
+typedef struct wait_node {
+    list_link link;
+    waiter *waiter;
+    unsigned events;  // IROH_POLL_*, WAIT_*
+} wait_node;
+
+typedef struct endpoint_socket {
+    sys_udp *udp;
+    sys_watch *watch;
+    addr local;      // as bound
+    bool wildcard;   // bound to no particular address
+    unsigned ready;  // SYS_*; of the loop's thread
+} endpoint_socket;
+
+// Who decides on attempts to connect. Until the program says, they wait.
+enum { ACCEPT_UNDECIDED, ACCEPT_ALL, ACCEPT_BY_PROGRAM };
+
+struct iroh_endpoint {
+    uv_mutex_t lock;
+    size_t refs;          // the program's, and one for each handle
+    quic_endpoint *core;  // null: freed
+    bool closed;
+    uint64_t close_by;  // when iroh_endpoint_close stops waiting
+    logger log;
+    iroh_secret_key secret;
+    iroh_public_key id;
+    session_cache sessions;
+    int keylog_fd;   // -1: none
+    char *qlog_dir;  // null: none
+
+    list_link conns;       // every iroh_connection
+    list_link acceptable;  // those that iroh_endpoint_accept gives out, by `queue`
+    list_link incoming;    // every iroh_incoming
+    list_link waiters;
+    list_link fired;  // waiters to be told when the lock is given back
+    size_t unclaimed, max_unclaimed;
+    int accepting;  // ACCEPT_*
+    bool accepts;   // there are protocols to accept
+    uint64_t next_id;
+
+    // The loop.
+    bool own_thread, stopping;
+    bool foreign;  // the program watches iroh_endpoint_fd
+    uv_thread_t thread;
+    sys_loop *loop;
+    uint64_t now;      // of the latest round
+    uint64_t alarm;    // the loop's deadline
+    uint64_t armed;    // the sleeping loop acts at this time by itself; 0: it is awake, or was woken
+    size_t queued;     // bytes queued since the latest flush
+    unsigned pushes;   // flushes for the sake of latency since a call last waited
+    bool watch_stale;  // a socket is full and the loop does not know yet
+    size_t socket_count;
+    endpoint_socket sockets[SOCKETS_MAX];
+    uint8_t *rx, *tx;              // SYS_UDP_BATCH bytes each
+    endpoint_socket *full_socket;  // has not taken all of `rest` yet; null: nothing waits in `tx`
+    sys_udp_batch rest;
+    size_t rest_at;  // offset in `tx`
+};
+
+struct iroh_connection {
+    iroh_endpoint *ep;
+    quic_conn *core;  // null: the endpoint was freed
+    list_link all;
+    list_link queue;
+    list_link waiters;
+    list_link streams;  // every iroh_stream
+    uint64_t id;
+    size_t refs;   // the program's, and one for each stream handle
+    bool claimed;  // the program has it, or will get it from the call that made it
+};
+
+struct iroh_stream {
+    iroh_connection *conn;
+    quic_stream *core;  // null: the endpoint was freed
+    list_link all;
+    list_link waiters;
+    uint64_t id;
+};
+
+struct iroh_incoming {
+    iroh_endpoint *ep;
+    quic_incoming *core;  // null: the endpoint was freed
+    list_link all;
+};
+
+// --- wait.c
+
+void endpoint_enter(iroh_endpoint *ep);  // takes the lock
+void endpoint_leave(iroh_endpoint *ep);  // tells waiters, wakes the loop if it must act sooner, gives the lock back
+
+// Gives a reference back together with the lock; the last one frees the endpoint.
+void endpoint_leave_for_good(iroh_endpoint *ep);
+
+// Marks the waiters of a handle that wait for any of `events`. They run when the lock is free.
+void wait_fire(iroh_endpoint *ep, list_link *waiters, unsigned events);
+
+// `wake_fd`: what to write a byte to when fired, or -1.
+void waiter_init(waiter *w, const iroh_endpoint *ep, int wake_fd);
+void waiter_reset(waiter *w);
+void waiter_dispose(waiter *w);
+
+// Sends what is queued, then gives up the lock until the waiter fired (true) or the time came (false).
+bool wait_sleep(iroh_endpoint *ep, waiter *w, uint64_t until);
+
+// The time at which a call with this timeout gives up: 0 does not wait, TIME_NEVER waits for ever.
+uint64_t wait_until(int timeout_ms);
+// What is left of it for poll(2) and the like: -1 for ever, rounded up.
+int wait_left_ms(uint64_t until);
+
+// Calls `attempt` until it gives something else than IROH_ERR_AGAIN; between calls sleeps until one of `events` happens
+// to the handle. Gives IROH_ERR_TIMEOUT when the time came, IROH_ERR_AGAIN when it may not wait.
+int64_t wait_for(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
+                 void *arg);
+
+// --- driver.c
+
+int driver_init(iroh_endpoint *ep);  // the loop and the watches of the sockets
+int driver_start(iroh_endpoint *ep);
+void driver_stop(iroh_endpoint *ep);
+
+// One turn of the loop: waits at most `timeout_ms` without the lock, then does what is due. 0 or IROH_ERR_IO.
+int driver_turn(iroh_endpoint *ep, int timeout_ms);
+// Makes iroh_endpoint_fd readable when there is something to do.
+void driver_arm(iroh_endpoint *ep);
+
+// Hands what is queued to the sockets, as far as congestion control, pacing and the sockets allow.
+void driver_flush(iroh_endpoint *ep);
+
+// `bytes` were queued on the connection. They go at once when they are many, or when `urgent` (a message is complete)
+// and nothing went for that reason since a call last waited; a program that sends several messages in a row sends them
+// in one batch.
+void driver_push(iroh_endpoint *ep, quic_conn *c, size_t bytes, bool urgent);
+
+// When the core wants to act next, ns.
+uint64_t driver_deadline(const iroh_endpoint *ep);
+
+// --- events.c
+
+// Tells handles what the core reports, and accepts attempts to connect if that is what the program wants.
+void events_drain(iroh_endpoint *ep);
+void events_drain_streams(iroh_connection *c);
+
+// A handle for `core` with one reference; null when out of memory.
+iroh_connection *connection_new(iroh_endpoint *ep);
+void connection_attach(iroh_connection *c, quic_conn *core);
+// Removes the handle from the endpoint and frees it. Under the lock; the endpoint's reference count falls, which never
+// frees it.
+void connection_drop(iroh_connection *c);
+
+// --- connection.c
+
+// Gives a reference back; the last one drops the connection.
+void connection_unref(iroh_connection *c);
+int connection_error(const iroh_connection *c);  // why it is closed, 0: open
+// Takes a connection that was just dialled through the rest of its handshake.
+int connection_finish_dial(iroh_connection *c, uint64_t until);
+
+// --- stream_io.c
+
+// The connection's or endpoint's error, or 0; to be asked before the core, which does not know of it.
+int stream_error(const iroh_stream *s);
+bool stream_ready_to_read(const iroh_stream *s);
+bool stream_ready_to_write(iroh_stream *s);
+bool stream_ready_finished(const iroh_stream *s);
+
+// --- direct.c
+
+int direct_add(const iroh_endpoint *ep, iroh_addr *out);
+
+// --- diary.c
+
+int diary_open(iroh_endpoint *ep, const iroh_endpoint_config *config);  // IROH_ERR_IO, IROH_ERR_NOMEM
+void diary_close(iroh_endpoint *ep);
+void diary_keylog(void *user, const char *line);
+quic_qlog *diary_qlog(void *user, quic_role role, const quic_cid *odcid);
+
+// --- config.c
+
+#define ALPNS_MAX 256
+
+// 0, IROH_ERR_ARG.
+int config_check(const iroh_endpoint_config *config);
+int config_alpns(const iroh_slice *names, size_t count, tls_alpn out[static ALPNS_MAX]);
+void config_translate(const iroh_endpoint_config *config, quic_endpoint_config *out);
+
+#endif
