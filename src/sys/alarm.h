@@ -5,10 +5,14 @@
 
 #include <stdint.h>
 
-int sys_alarm_open(void);  // the descriptor, which the caller closes, or IROH_ERR_IO
+typedef struct sys_alarm sys_alarm;
 
-// Readable from `at` on the clock of sys_now, TIME_NEVER: never. The time set before is forgotten, and nothing is ever
-// to be read. 0 or IROH_ERR_IO.
-int sys_alarm_set(int fd, uint64_t at);
+int sys_alarm_new(sys_alarm **out);  // set to TIME_NEVER. IROH_ERR_NOMEM, IROH_ERR_IO
+void sys_alarm_free(sys_alarm *a);   // closes the descriptor; null is ignored
+int sys_alarm_fd(const sys_alarm *a);
+
+// Readable from `at` on the clock of sys_now, TIME_NEVER: never. The time set before is forgotten, and the caller never
+// reads from the descriptor. 0 or IROH_ERR_IO.
+int sys_alarm_set(sys_alarm *a, uint64_t at);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include <iroh/error.h>
@@ -28,8 +27,8 @@ struct sys_watch {
 struct sys_loop {
     uv_loop_t uv;
     uv_async_t wake;
-    uv_poll_t alarm;
-    int alarm_fd;
+    uv_poll_t alarm_poll;
+    sys_alarm *alarm;
     uint64_t deadline;
     uint64_t armed;  // what the alarm is set to
     list_link watches;
@@ -133,23 +132,23 @@ static void on_wake(uv_async_t *wake) {
     l->woken = true;
 }
 
-static void on_alarm(uv_poll_t *alarm, int status, int events) {
+static void on_alarm(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
-    sys_loop *l = alarm->data;
+    sys_loop *l = poll->data;
     l->rang = true;
 }
 
 static int start_alarm(sys_loop *l) {
-    l->alarm_fd = sys_alarm_open();
-    if (l->alarm_fd < 0)
-        return IROH_ERR_IO;
-    l->alarm.data = l;
-    if (uv_poll_init(&l->uv, &l->alarm, l->alarm_fd) != 0) {
-        (void)close(l->alarm_fd);
+    int error = sys_alarm_new(&l->alarm);
+    if (error != 0)
+        return error;
+    l->alarm_poll.data = l;
+    if (uv_poll_init(&l->uv, &l->alarm_poll, sys_alarm_fd(l->alarm)) != 0) {
+        sys_alarm_free(l->alarm);
         return IROH_ERR_IO;
     }
-    (void)uv_poll_start(&l->alarm, UV_READABLE, on_alarm);
+    (void)uv_poll_start(&l->alarm_poll, UV_READABLE, on_alarm);
     return 0;
 }
 
@@ -193,11 +192,11 @@ void sys_loop_free(sys_loop *l) {
         return;
     while (!list_empty(&l->watches))
         sys_watch_free(list_entry(l->watches.next, sys_watch, all));
-    uv_close((uv_handle_t *)&l->alarm, NULL);
+    uv_close((uv_handle_t *)&l->alarm_poll, NULL);
     uv_close((uv_handle_t *)&l->wake, NULL);
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
     (void)uv_loop_close(&l->uv);
-    (void)close(l->alarm_fd);
+    sys_alarm_free(l->alarm);
     free(l);
 }
 
@@ -212,7 +211,7 @@ void sys_loop_wake(sys_loop *l) {
 static int set_alarm(sys_loop *l, uint64_t at) {
     if (at == l->armed)
         return 0;
-    int error = sys_alarm_set(l->alarm_fd, at);
+    int error = sys_alarm_set(l->alarm, at);
     if (error == 0)
         l->armed = at;
     return error;

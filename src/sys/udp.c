@@ -1,12 +1,10 @@
-// Linux: one sendmsg or recvmsg moves a batch. What goes beside the bytes (segment size, ECN mark, local address)
-// travels in control messages; each costs time in the kernel, so only those are used that say something.
-#define _GNU_SOURCE 1  // struct in6_pktinfo
-
+// One sendmsg or recvmsg moves a batch. What goes beside the bytes (segment size, ECN mark, local address) travels in
+// control messages, which are a matter of the OS (udp_os.h); each costs time in the kernel, so only those are used that
+// say something.
 #include "sys/udp.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,12 +13,11 @@
 #include <iroh/error.h>
 
 #include "sys/sockaddr.h"
+#include "sys/udp_os.h"
 
-#define BUFFER_BYTES (7 << 20)  // asked for each way; holds a batch for each of about a hundred connections
-#define PAYLOAD_MAX 65507u      // bytes of a call: the most that an IPv4 packet holds after its headers
-#define CALLS_MAX 8             // tries of one call that signals or errors of earlier datagrams interrupt
-#define STARVED_MAX 64          // sends in a row that find no buffer before the datagrams are given up
-#define CONTROL_ROOM 128        // bytes; the largest set in use is segment size, mark and IPv6 packet info
+#define PAYLOAD_MAX 65507u  // bytes of a call: the most that an IPv4 packet holds after its headers
+#define CALLS_MAX 8         // tries of one call that signals or errors of earlier datagrams interrupt
+#define STARVED_MAX 64      // sends in a row that find no buffer before the datagrams are given up
 
 struct sys_udp {
     int fd;
@@ -31,40 +28,11 @@ struct sys_udp {
     sys_udp_stats stats;
 };
 
-typedef struct control {
-    _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_ROOM];
-    size_t used;
-} control;
-
 // --- Opening
 
-static bool option(int fd, int level, int name, int value) {
-    return setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
-static void set_buffers(int fd) {
-    // The forced ones pass the system's limit, but need a privilege.
-    if (!option(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES))
-        (void)option(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
-    if (!option(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES))
-        (void)option(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
-}
-
-// QUIC looks for the path's MTU itself, so that no datagram may be fragmented, nor refused for what the kernel thinks
-// the path holds. All of it is done without where the kernel is too old.
-static void set_options(int fd, const addr *bind_to) {
-    bool wildcard = addr_is_unspecified(bind_to);
-    if (bind_to->kind == ADDR_IP4) {
-        (void)option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
-        (void)option(fd, IPPROTO_IP, IP_RECVTOS, 1);
-        (void)(wildcard && option(fd, IPPROTO_IP, IP_PKTINFO, 1));
-    } else {
-        (void)option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-        (void)option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-        (void)(wildcard && option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1));
-    }
-    (void)option(fd, SOL_UDP, UDP_GRO, 1);
-    set_buffers(fd);
+static bool only_ip6(int fd) {
+    int on = 1;
+    return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
 }
 
 static int open_bound(const addr *bind_to, addr *local) {
@@ -72,18 +40,18 @@ static int open_bound(const addr *bind_to, addr *local) {
     socklen_t len = sys_sockaddr_of(bind_to, &name);
     if (len == 0)
         return IROH_ERR_UNSUPPORTED;
-    int fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = sys_udp_os_socket(name.any.sa_family);
     if (fd < 0)
         return errno == EAFNOSUPPORT ? IROH_ERR_UNSUPPORTED : IROH_ERR_BIND;
-    bool bound = (name.any.sa_family == AF_INET || option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
-                 bind(fd, &name.any, len) == 0 && getsockname(fd, &name.any, &len) == 0;
+    bool bound = (name.any.sa_family == AF_INET || only_ip6(fd)) && bind(fd, &name.any, len) == 0 &&
+                 getsockname(fd, &name.any, &len) == 0;
     if (!bound) {
         int why = errno;
         (void)close(fd);
         errno = why;
         return IROH_ERR_BIND;
     }
-    set_options(fd, bind_to);
+    sys_udp_os_options(fd, bind_to);
     *local = sys_sockaddr_addr(&name);
     return fd;
 }
@@ -100,8 +68,7 @@ int sys_udp_open(const addr *bind, bool gso, sys_udp **out) {
         return error;
     }
     u->wildcard = addr_is_unspecified(&u->local);
-    // A kernel that does not know the option would ignore it beside a batch and send the batch as one datagram.
-    u->gso = gso && option(u->fd, SOL_UDP, UDP_SEGMENT, 0);
+    u->gso = gso && sys_udp_os_has_gso(u->fd);
     *out = u;
     return 0;
 }
@@ -135,48 +102,12 @@ static size_t datagrams(size_t len, size_t segment) {
 
 // --- Receiving
 
-static int int_of(const struct cmsghdr *c) {
-    int value = 0;
-    memcpy(&value, CMSG_DATA(c), sizeof value);
-    return value;
-}
-
-static addr destination_of_ip4(const struct cmsghdr *c, uint16_t port) {
-    struct in_pktinfo info;
-    uint8_t ip[4];
-    memcpy(&info, CMSG_DATA(c), sizeof info);
-    memcpy(ip, &info.ipi_addr, sizeof ip);
-    return addr_ip4(ip, port);
-}
-
-static addr destination_of_ip6(const struct cmsghdr *c, uint16_t port) {
-    struct in6_pktinfo info;
-    memcpy(&info, CMSG_DATA(c), sizeof info);
-    addr a = addr_ip6(info.ipi6_addr.s6_addr, port, 0);
-    if (addr_is_link_local(&a))
-        a.scope = info.ipi6_ifindex;
-    return a;
-}
-
-static void read_control(const sys_udp *u, const struct cmsghdr *c, sys_udp_batch *out) {
-    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
-        out->segment = (size_t)int_of(c);
-    else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
-        out->ecn = *CMSG_DATA(c) & 3;
-    else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)
-        out->ecn = (uint8_t)(int_of(c) & 3);
-    else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
-        out->local = destination_of_ip4(c, u->local.port);
-    else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
-        out->local = destination_of_ip6(c, u->local.port);
-}
-
 static void take(sys_udp *u, struct msghdr *m, size_t len, sys_udp_batch *out) {
     *out = (sys_udp_batch){.len = len, .segment = len, .remote = sys_sockaddr_addr(m->msg_name)};
     if (!u->wildcard)
         out->local = u->local;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c))
-        read_control(u, c, out);
+        sys_udp_os_read(c, u->local.port, out);
     u->stats.receive_calls++;
     u->stats.datagrams_in += datagrams(len, out->segment);
     u->stats.bytes_in += len;
@@ -195,7 +126,7 @@ static bool passing(int error) {
 
 int sys_udp_receive(sys_udp *u, uint8_t *room, sys_udp_batch *out) {
     sys_sockaddr from = {.any.sa_family = AF_UNSPEC};
-    control c;
+    sys_control c;
     struct iovec bytes = {.iov_base = room, .iov_len = SYS_UDP_BATCH};
     struct msghdr m = {
         .msg_name = &from,
@@ -225,43 +156,26 @@ typedef struct message {
     struct msghdr m;
     struct iovec bytes;
     sys_sockaddr to;
-    control c;
+    sys_control c;
     size_t plain;  // control bytes without the segment size, which comes last
 } message;
 
-static void add(control *c, int level, int type, const void *value, size_t len) {
+void sys_control_add(sys_control *c, int level, int type, const void *value, size_t len) {
     struct cmsghdr head = {.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
     memcpy(c->bytes + c->used, &head, sizeof head);
     memcpy(c->bytes + c->used + CMSG_LEN(0), value, len);
     c->used += CMSG_SPACE(len);
 }
 
-static void add_source(control *c, const addr *a) {
-    if (a->kind == ADDR_IP4) {
-        struct in_pktinfo info = {.ipi_ifindex = 0};
-        memcpy(&info.ipi_spec_dst, a->bytes, 4);
-        add(c, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
-    } else if (a->kind == ADDR_IP6) {
-        struct in6_pktinfo info = {.ipi6_ifindex = a->scope};
-        memcpy(&info.ipi6_addr, a->bytes, 16);
-        add(c, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
-    }
-}
-
 static void prepare(const sys_udp *u, const sys_udp_batch *batch, size_t segment, message *s) {
     s->c.used = 0;
-    int mark = batch->ecn & 3;
-    if (mark != 0 && batch->remote.kind == ADDR_IP4)
-        add(&s->c, IPPROTO_IP, IP_TOS, &mark, sizeof mark);
-    else if (mark != 0)
-        add(&s->c, IPPROTO_IPV6, IPV6_TCLASS, &mark, sizeof mark);
-    if (u->wildcard && !addr_is_unspecified(&batch->local))
-        add_source(&s->c, &batch->local);
+    if ((batch->ecn & 3) != 0)
+        sys_udp_os_add_mark(&s->c, batch->remote.kind, batch->ecn & 3);
+    if (u->wildcard && addr_is_ip(&batch->local) && !addr_is_unspecified(&batch->local))
+        sys_udp_os_add_source(&s->c, &batch->local);
     s->plain = s->c.used;
-    if (u->gso && batch->len > segment) {
-        uint16_t size = (uint16_t)segment;  // larger ones go one by one
-        add(&s->c, SOL_UDP, UDP_SEGMENT, &size, sizeof size);
-    }
+    if (u->gso && batch->len > segment && segment <= PAYLOAD_MAX)
+        sys_udp_os_add_segment(&s->c, segment);
     s->m = (struct msghdr){.msg_name = &s->to, .msg_iov = &s->bytes, .msg_iovlen = 1};
     s->m.msg_namelen = sys_sockaddr_of(&batch->remote, &s->to);
 }
