@@ -63,7 +63,7 @@ typedef struct quic_path {
     addr previous_remote;      // validated address to fall back to, ADDR_NONE: none
     quic_path_response responses[PATH_RESPONSES];
     uint8_t response_count;
-    bool app_limited;  // the latest round of sending stopped for lack of data
+    bool app_limited;     // the latest round of sending stopped for lack of data
     uint64_t event_lost;  // packets lost in the latest congestion event and not known to have arrived
     uint8_t ecn_state;
     uint64_t ecn_sent, ecn_ce_seen, ecn_ect0_seen;
