@@ -78,6 +78,22 @@ size_t vectors_bytes(const vectors *v, const char *name, uint8_t *out, size_t ro
     return n;
 }
 
+size_t vectors_text(const vectors *v, const char *name, char *out, size_t room) {
+    char hex_name[64];
+    size_t len;
+    (void)snprintf(hex_name, sizeof hex_name, "%s_hex", name);
+    if (vectors_has(v, hex_name)) {
+        len = vectors_bytes(v, hex_name, (uint8_t *)out, room - 1);
+    } else {
+        const char *value = need(v, name, &len);
+        if (len >= room)
+            fail("text too long", name);
+        memcpy(out, value, len);
+    }
+    out[len] = '\0';
+    return len;
+}
+
 static int digit(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';

@@ -27,6 +27,8 @@ bool vectors_has(const vectors *v, const char *name);
 bool vectors_is(const vectors *v, const char *name, const char *text);
 uint64_t vectors_u64(const vectors *v, const char *name);
 size_t vectors_bytes(const vectors *v, const char *name, uint8_t *out, size_t room);
+// The word itself, terminated; where `name`_hex stands in its place, the bytes that it gives. Its length.
+size_t vectors_text(const vectors *v, const char *name, char *out, size_t room);
 
 // Hex to bytes; returns their number, SIZE_MAX when it is no hex or too long.
 size_t hex_bytes(const char *hex, size_t len, uint8_t *out, size_t room);
