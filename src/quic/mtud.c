@@ -82,7 +82,7 @@ bool quic_mtud_probe_acked(quic_mtud *m, uint64_t now, uint16_t size) {
 }
 
 void quic_mtud_probe_lost(quic_mtud *m, uint64_t now, uint16_t size) {
-    if (size != m->probe)
+    if (m->probe == 0 || size != m->probe)
         return;
     m->probe = 0;
     if (++m->losses < PROBE_LOSSES)
