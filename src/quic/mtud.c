@@ -74,8 +74,6 @@ bool quic_mtud_probe_acked(quic_mtud *m, uint64_t now, uint16_t size) {
     }
     m->current = size;
     m->low = size;
-    if (m->high < size)
-        m->high = size;
     m->suspicious = 0;
     narrowed(m, now);
     return true;

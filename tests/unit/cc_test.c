@@ -204,9 +204,44 @@ static void cubic_follows_its_curve_back_to_the_plateau(void **state) {
         double d = (double)(now - start) / 1e9 - k;
         double expected = 1000 + 0.4 * d * d * d;
         double datagrams = (double)c.window / MSS;
-        assert_true(datagrams > expected * 0.98 - 2 && datagrams < expected * 1.02 + 2);
+        assert_true(datagrams > expected * 0.997 - 1 && datagrams < expected * 1.003 + 1);
     }
     assert_true(c.window > 1040 * MSS);
+}
+
+static void cubic_knows_the_time_to_the_plateau_exactly(void **state) {
+    (void)state;
+    for (uint64_t datagrams = 3; datagrams < 3000000; datagrams = datagrams * 5 / 4 + 1) {
+        quic_cc c;
+        quic_cc_init(&c, &quic_cc_cubic, MSS);
+        quic_cc_set_window(&c, datagrams * MSS);
+        lose(&c, NS_PER_S, NS_PER_S);
+        double distance = (double)(datagrams * MSS - c.window) / (0.4 * MSS);
+        ack(&c, NS_PER_S + 2, 1, NS_PER_S + 1, false);
+        double k = c.state.cubic.curve.k;
+        assert_true(k * k * k > distance * (1 - 1e-12) && k * k * k < distance * (1 + 1e-12));
+    }
+}
+
+// However many acknowledgements a round comes in, fractions of bytes add up.
+static void cubic_grows_alike_in_small_steps(void **state) {
+    (void)state;
+    uint64_t grown[2];
+    for (int small = 0; small < 2; small++) {
+        quic_cc c;
+        quic_cc_init(&c, &quic_cc_cubic, MSS);
+        quic_cc_set_window(&c, 1000 * MSS);
+        lose(&c, NS_PER_S, NS_PER_S);
+        rtt.smoothed = 50 * NS_PER_MS;
+        ack(&c, NS_PER_S + NS_PER_MS, 1, NS_PER_S + 1, false);
+        uint64_t before = c.window, step = small == 0 ? before : 10;
+        for (uint64_t done = 0; done < before; done += step)
+            ack(&c, NS_PER_S + 200 * NS_PER_MS, step, NS_PER_S + 1, false);
+        grown[small] = c.window - before;
+    }
+    // In one step the curve's whole distance; in many small ones its exponential approach: 1 - 1/e of it.
+    assert_true(grown[0] > 10 * MSS);
+    assert_in_range(grown[1] * 1000, grown[0] * 615, grown[0] * 640);
 }
 
 // At 1 ms the curve would take seconds; the NewReno estimate gets there within 12 rounds and then adds one a round.
@@ -384,6 +419,8 @@ int main(void) {
         cmocka_unit_test(the_window_keeps_two_datagrams_when_they_grow),
         cmocka_unit_test(newreno_adds_one_datagram_a_round),
         cmocka_unit_test(cubic_follows_its_curve_back_to_the_plateau),
+        cmocka_unit_test(cubic_knows_the_time_to_the_plateau_exactly),
+        cmocka_unit_test(cubic_grows_alike_in_small_steps),
         cmocka_unit_test(cubic_is_not_slower_than_newreno_on_short_paths),
         cmocka_unit_test(cubic_remembers_less_when_it_did_not_get_back),
         cmocka_unit_test(cubic_undoes_an_event_that_was_none),

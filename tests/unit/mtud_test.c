@@ -237,6 +237,11 @@ static void losses_below_a_later_delivery_are_not_suspicious(void **state) {
         assert_false(quic_mtud_lost(&m, NOW, pn, UPPER));
     }
     assert_int_equal(m.current, UPPER);
+    // Found out late, one by one, they are no more suspicious.
+    m = found(UPPER);
+    quic_mtud_acked(&m, 1000, UPPER);
+    for (uint64_t pn = 1; pn < 1000; pn += 10)
+        assert_false(quic_mtud_lost(&m, NOW, pn, UPPER));
 }
 
 static void a_delivery_clears_the_suspicion(void **state) {
