@@ -302,7 +302,7 @@ static int receive(tls_session *s, tls_level level, const uint8_t *bytes, size_t
         uint8_t type = reader_u8(&r);
         size_t n = (size_t)reader_be(&r, 3);
         const uint8_t *body = reader_bytes(&r, n);
-        if (body == NULL)
+        if (r.failed)
             return 0;
         reader message = reader_of(body, n);
         int result = on_message(s, level, type, &message);
