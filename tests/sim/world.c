@@ -218,7 +218,9 @@ static void check_space(sim_world *w, const quic_sent *s) {
         const quic_sent_packet *p = &s->ring[pn & (s->capacity - 1)];
         if (p->state != SENT_OUTSTANDING)
             continue;
-        flying += (p->flags & SENT_IN_FLIGHT) != 0 ? p->size : 0;
+        // What went to an address that the peer has left does not count any more.
+        bool counts = (p->flags & SENT_IN_FLIGHT) != 0 && p->generation == s->generation;
+        flying += counts ? p->size : 0;
         eliciting += (p->flags & SENT_ACK_ELICITING) != 0;
     }
     if (flying != s->in_flight || eliciting != s->eliciting)
