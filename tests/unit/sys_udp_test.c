@@ -320,6 +320,33 @@ static void ports_that_nobody_has_do_not_disturb(void **state) {
     }
 }
 
+// Only a connected socket is told of an ICMP message, by the error of some later call.
+static void errors_of_earlier_datagrams_are_passed_over(void **state) {
+    (void)state;
+    sys_udp *a = opened("127.0.0.1:0", true), *b = opened("127.0.0.1:0", true), *gone = opened("127.0.0.1:0", true);
+    addr nowhere = sys_udp_local(gone), from = sys_udp_local(a);
+    sys_udp_close(gone);
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(nowhere.port)};
+    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(sys_udp_fd(a), (struct sockaddr *)&peer, sizeof peer), 0);
+    uint8_t *bytes = pattern(5000), room[SYS_UDP_BATCH];
+    for (int i = 0; i < 4; i++) {
+        sys_udp_batch got, batch = {.remote = sys_udp_local(b), .len = 5000, .segment = 1200};
+        send_all(a, bytes, (sys_udp_batch){.remote = nowhere, .len = 1, .segment = 1});
+        wait_for(a, POLLERR);
+        if (i % 2 == 0)
+            assert_int_equal(sys_udp_receive(a, room, &got), IROH_ERR_AGAIN);
+        send_all(a, bytes, batch);
+        (void)expect(b, &from, bytes, &batch);
+    }
+    sys_udp_stats s;
+    sys_udp_stats_get(a, &s);
+    assert_int_equal(s.send_errors, 0);
+    free(bytes);
+    sys_udp_close(a);
+    sys_udp_close(b);
+}
+
 static void check_refused(sys_udp *a, sys_udp_batch batch, size_t datagrams) {
     sys_udp_stats before, after;
     sys_udp_stats_get(a, &before);
@@ -454,6 +481,7 @@ int main(void) {
         cmocka_unit_test(an_empty_datagram_is_a_batch_of_one),
         cmocka_unit_test(an_empty_socket_says_again),
         cmocka_unit_test(ports_that_nobody_has_do_not_disturb),
+        cmocka_unit_test(errors_of_earlier_datagrams_are_passed_over),
         cmocka_unit_test(what_the_kernel_refuses_is_counted_as_lost),
         cmocka_unit_test(gso_that_fails_is_given_up_without_loss),
         cmocka_unit_test(a_full_socket_says_how_much_is_gone),
