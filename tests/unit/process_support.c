@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1  // pipe2
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
