@@ -299,6 +299,10 @@ static void put_data(quic_stream *st, quic_builder *b, uint64_t offset, size_t l
 static bool put_stream(quic_stream *st, quic_builder *b) {
     quic_streams *s = st->owner;
     size_t left = writer_left(&b->w);
+    if (left == 0) {
+        b->full = true;
+        return false;
+    }
     uint64_t offset, limit = min_u64(st->send_max, st->out.unsent + (s->send_max - s->send_used));
     size_t len = quic_sendbuf_next(&st->out, left, limit, &offset);
     if (len == 0 && !fin_waits(st))
