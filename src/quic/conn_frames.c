@@ -229,8 +229,9 @@ int quic_conn_frames(quic_conn *c, quic_received *r, const uint8_t *payload, siz
             return QUIC_PROTOCOL_VIOLATION;
         r->eliciting |= info->ack_eliciting;
         r->probing_only &= info->probing;
-        // Once we have closed, only the peer's close still matters.
-        if (c->state == CONN_CLOSING && f.type != FRAME_CONNECTION_CLOSE && f.type != FRAME_APPLICATION_CLOSE)
+        // Once we have closed, or this very packet has ended the life of its level, only the peer's close still matters.
+        bool over = c->state == CONN_CLOSING || quic_conn_space(c, r->path, r->space) == NULL;
+        if (over && f.type != FRAME_CONNECTION_CLOSE && f.type != FRAME_APPLICATION_CLOSE)
             continue;
         error = handler_of(f.type)(c, r, &f);
         if (error != 0)
