@@ -45,9 +45,28 @@ static void a_request_and_its_answer_leave_nothing_behind(void **state) {
     pair_dispose(&p);
 }
 
+// Among the rooms is one that a short frame with its length fills to the last byte, while another stream waits.
+static void a_packet_of_any_room_is_filled_and_ends(void **state) {
+    (void)state;
+    for (size_t room = 4; room < 60; room++) {
+        stream_pair p;
+        pair_packet packet;
+        pair_init(&p, pair_config());
+        assert_int_equal(quic_stream_write(open_stream(&p, 0, true), "0123456789", 10), 10);
+        assert_int_equal(quic_stream_write(open_stream(&p, 0, true), "0123456789", 10), 10);
+        while (pair_build(&p, 0, room, &packet)) {
+            assert_int_equal(pair_deliver(&p, &packet), 0);
+            pair_settle(&p, &packet, true);
+        }
+        assert_int_equal(p.side[1].recv_used, 20);
+        pair_dispose(&p);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_and_its_answer_leave_nothing_behind),
+        cmocka_unit_test(a_packet_of_any_room_is_filled_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
