@@ -8,7 +8,7 @@
 #include <iroh/error.h>
 
 #define PACKETS_MAX 64
-#define SEEDS 2500
+#define SEEDS 1000
 #define STEPS 400
 
 typedef struct flight {
