@@ -259,20 +259,15 @@ static void write_segment(const parser *u, text segment, bool last, uint8_t *sta
             writer_u8(u->out, '/');
         return;
     }
-    bool drive = is_file(u) && u->out->p == start && is_drive(segment);
+    bool first_of_file = is_file(u) && u->out->p == start;
+    // The path of a file begins with one slash. The standard has given this up; the original has not.
+    if (first_of_file && segment.len == 0 && !last)
+        return;
+    bool drive = first_of_file && is_drive(segment);
     writer_u8(u->out, '/');
     url_escape(segment.p, drive ? 1 : segment.len, path_set, u->out);
     if (drive)
         writer_u8(u->out, ':');
-}
-
-// The path of a file begins with one slash. The standard has given this up; the original has not.
-static void collapse_slashes(const parser *u, uint8_t *start) {
-    uint8_t *p = start;
-    while (p + 1 < u->out->p && p[0] == '/' && p[1] == '/')
-        p++;
-    memmove(start, p, (size_t)(u->out->p - p));
-    u->out->p -= p - start;
 }
 
 // Without a host, a path that begins with two slashes would be read back as one: "/." goes before it.
@@ -306,8 +301,6 @@ static void write_path(parser *u) {
             break;
         t = text_after(t, n + 1);
     }
-    if (is_file(u))
-        collapse_slashes(u, start);
     guard_path(u, start);
 }
 
