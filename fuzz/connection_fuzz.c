@@ -1,0 +1,454 @@
+// A server, a peer that goes wrong, and a bystander. The input is a script: it forges packets with the right keys, so
+// that their frames reach the connections on both sides; it damages, cuts, repeats and holds back datagrams; it opens
+// connections with transport parameters of its own; it makes time pass.
+//
+// Whatever it does: nothing crashes, the books of every connection stay right (sim_check), memory stays bounded, the
+// bystander's transfer arrives whole, and so does one on a connection that it opens afterwards.
+#include <stdlib.h>
+#include <string.h>
+
+#include <iroh/error.h>
+
+#include "base/clock.h"
+#include "quic/endpoint_state.h"
+#include "require.h"
+#include "sim/transfer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+// Of the sanitizers; without them memory is not measured.
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+enum { SERVER = 0, PEER = 1, BYSTANDER = 2, STRANGER = 3 };
+
+#define STEPS_MAX 100    // of a script
+#define FORGED_MAX 1400  // bytes of frames in a forged packet
+#define RUN_BITS 15      // time passes in steps of up to 2^14 ms
+#define PN_SIZE 4
+#define MEMORY_MAX (24 << 20)           // bytes that both sides may hold at most: windows of all streams, and buffers
+#define BYSTANDER_TIME (60 * NS_PER_S)  // virtual: for its transfers, which take less than one
+
+typedef struct script {
+    sim_world w;
+    reader in;
+    sim_transfer calm, later;
+    void (*echo)(sim_node *n, quic_conn *c, uint32_t events);
+    uint64_t hellos;
+    size_t memory;  // allocated before it began
+} script;
+
+// --- The peer's and the server's application
+
+static void drain_stream(quic_stream *st) {
+    uint8_t bytes[4096];
+    int n = 1;
+    while (n > 0)
+        n = st->has_recv ? quic_stream_read(st, bytes, sizeof bytes) : 0;
+    if (n == IROH_ERR_AGAIN)
+        return;
+    if (st->has_send)
+        (void)quic_stream_write(st, bytes, sizeof bytes / 4);
+    quic_stream_release(st);
+}
+
+// Reads everything, answers a little, keeps nothing.
+static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
+    quic_streams *s = quic_conn_streams(c);
+    quic_stream *st;
+    uint8_t what, bytes[2000];
+    if ((events & CONN_CLOSED) != 0) {
+        quic_conn_release(c, n->world->now);
+        return;
+    }
+    while ((st = quic_streams_accept(s, true)) != NULL || (st = quic_streams_accept(s, false)) != NULL)
+        drain_stream(st);
+    while ((st = quic_streams_next_event(s, &what)) != NULL)
+        drain_stream(st);
+    while (quic_conn_datagram_read(c, bytes, sizeof bytes) >= 0)
+        (void)quic_conn_datagram_send(c, bytes, 8, true);
+    if ((events & CONN_SESSION) != 0) {
+        size_t len;
+        free(quic_conn_take_session(c, &len));
+    }
+    quic_conn_wake(c);
+}
+
+static void server_event(sim_node *n, quic_conn *c, uint32_t events) {
+    const script *s = n->app;
+    addr remote = quic_conn_remote(c);
+    if (addr_equal(&remote, &n->world->nodes[BYSTANDER].address))
+        s->echo(n, c, events);
+    else
+        careless_event(n, c, events);
+}
+
+// --- The world
+
+static bool never(sim_world *w) {
+    (void)w;
+    return false;
+}
+
+static bool calm_done(sim_world *w) {
+    return sim_transfer_done(&((const script *)w->nodes[BYSTANDER].app)->calm);
+}
+
+static bool later_done(sim_world *w) {
+    return sim_transfer_done(&((const script *)w->nodes[BYSTANDER].app)->later);
+}
+
+static void check(script *s) {
+    if (s->w.failure[0] != '\0')
+        (void)fprintf(stderr, "%s\n", s->w.failure);
+    require(s->w.failure[0] == '\0');
+    if (__sanitizer_get_current_allocated_bytes != NULL)
+        require(__sanitizer_get_current_allocated_bytes() < s->memory + MEMORY_MAX);
+}
+
+static void run(script *s, uint64_t ns) {
+    (void)sim_run(&s->w, never, ns);
+    check(s);
+}
+
+static void dial(script *s) {
+    static const tls_alpn alpn = {.name = (const uint8_t *)"sim", .len = 3};
+    const quic_connect_config connect = {
+        .remotes = &s->w.nodes[SERVER].address,
+        .remote_count = 1,
+        .peer_key = sim_key(&s->w.nodes[SERVER]),
+        .alpns = &alpn,
+        .alpn_count = 1,
+    };
+    quic_conn *c;
+    require(quic_endpoint_connect(s->w.nodes[PEER].ep, &connect, s->w.now, &c) == 0);
+}
+
+static void build(script *s, uint8_t seed) {
+    const sim_link line = {.delay = 5 * NS_PER_MS}, slow = {.delay = 5 * NS_PER_MS, .rate = 200000};
+    sim_world_init(&s->w, seed);
+    for (size_t i = 0; i <= STRANGER; i++)
+        sim_add_node(&s->w, NULL)->app = s;
+    for (size_t i = 0; i <= STRANGER; i++)
+        sim_set_link(&s->w, SERVER, i, i == BYSTANDER ? &slow : &line);
+    sim_echo_server(&s->w.nodes[SERVER]);
+    s->echo = s->w.nodes[SERVER].on_event;
+    s->w.nodes[SERVER].on_event = server_event;
+    s->w.nodes[PEER].on_event = careless_event;
+    s->w.nodes[STRANGER].on_event = careless_event;
+    sim_transfer_start(&s->calm, &s->w.nodes[BYSTANDER], &s->w.nodes[SERVER], 3, 30000, NULL, 0, false);
+    dial(s);
+    check(s);
+}
+
+// --- Forged packets
+
+static bool is_bystander(const script *s, const quic_conn *c) {
+    return addr_equal(&c->path->remote, &s->w.nodes[BYSTANDER].address);
+}
+
+// The connections that the script may touch: the server's and the peer's own. Null when there is none.
+static quic_conn *victim(script *s, uint8_t which) {
+    quic_conn *found[16];
+    size_t count = 0;
+    for (size_t i = 0; i <= PEER; i++) {
+        list_link *head = &s->w.nodes[i].ep->conns;
+        for (list_link *l = head->next; l != head && count < sizeof found / sizeof found[0]; l = l->next) {
+            quic_conn *c = list_entry(l, quic_conn, all_link);
+            if (c->state != CONN_DEAD && !is_bystander(s, c))
+                found[count++] = c;
+        }
+    }
+    return count > 0 ? found[which % count] : NULL;
+}
+
+static size_t node_of(const script *s, const quic_conn *c) {
+    return c->ep == s->w.nodes[SERVER].ep ? SERVER : PEER;
+}
+
+// Where packets to this connection come from.
+static size_t sender_of(const script *s, const quic_conn *c) {
+    if (node_of(s, c) == PEER)
+        return SERVER;
+    return addr_same_host(&c->path->remote, &s->w.nodes[STRANGER].address) ? STRANGER : PEER;
+}
+
+typedef struct forged {
+    quic_packet_type type;
+    const quic_keys *keys;  // what the victim reads with
+    const hp_key *hp;
+    quic_space_id space;
+    bool phase;
+} forged;
+
+enum { FLAG_LEVEL = 3, FLAG_NEXT_PHASE = 4, FLAG_STRANGER = 8 };
+
+// False when the victim has no such keys.
+static bool choose_keys(const quic_conn *c, uint8_t flags, forged *f) {
+    static const quic_packet_type types[] = {QUIC_1RTT, QUIC_INITIAL, QUIC_HANDSHAKE, QUIC_0RTT};
+    static const quic_space_id spaces[] = {QUIC_SPACE_DATA, QUIC_SPACE_INITIAL, QUIC_SPACE_HANDSHAKE, QUIC_SPACE_DATA};
+    bool next = (flags & FLAG_NEXT_PHASE) != 0;
+    *f = (forged){.type = types[flags & FLAG_LEVEL], .space = spaces[flags & FLAG_LEVEL]};
+    if (f->type == QUIC_1RTT) {
+        f->keys = next ? &c->keys.read_next : &c->keys.read;
+        f->hp = c->keys.read.hp;
+        f->phase = c->keys.phase != next;
+        return quic_keys_present(f->keys);
+    }
+    if (c->hs == NULL)
+        return false;
+    f->keys = f->type == QUIC_0RTT ? &c->hs->early : &c->hs->read[f->space];
+    f->hp = f->keys->hp;
+    return quic_keys_present(f->keys);
+}
+
+static quic_cid cid_for(const quic_conn *c) {
+    quic_cid cid = c->scid;
+    const quic_local_cids *own = &c->path->local_cids;
+    for (uint64_t seq = own->base; seq < own->next; seq++) {
+        const quic_local_cid *item = quic_local_cids_get(own, seq);
+        if (item != NULL)
+            memcpy(cid.bytes, item->bytes, sizeof item->bytes);
+    }
+    return cid;
+}
+
+static void forge(script *s, quic_conn *c, uint8_t flags, uint8_t ahead, const uint8_t *frames, size_t len) {
+    uint8_t packet[FORGED_MAX + 100];
+    forged f;
+    const quic_space *space = quic_conn_space(c, c->path, QUIC_SPACE_DATA);
+    if (!choose_keys(c, flags, &f) || (space = quic_conn_space(c, c->path, f.space)) == NULL)
+        return;
+    uint64_t pn = space->acks.largest == QUIC_PN_NONE ? ahead : space->acks.largest + 1 + ahead;
+    quic_cid dcid = cid_for(c), scid = quic_peer_cids_active(&c->path->peer_cids)->cid;
+    writer w = writer_of(packet, sizeof packet);
+    size_t pn_offset = f.type == QUIC_1RTT ? quic_packet_write_short(&w, &dcid, false, f.phase, pn, PN_SIZE)
+                                           : quic_packet_write_long(&w, f.type, &dcid, &scid, NULL, 0, pn, PN_SIZE);
+    size_t whole = writer_len(&w) + len + AEAD_TAG;
+    writer_bytes(&w, frames, len);
+    require(!w.failed && whole <= sizeof packet);
+    if (f.type != QUIC_1RTT)
+        quic_packet_set_length(packet, pn_offset, whole);
+    require(quic_packet_seal(f.keys, f.hp, packet, pn_offset, PN_SIZE, len, 0, pn) == (int)whole);
+    size_t from = (flags & FLAG_STRANGER) != 0 && node_of(s, c) == SERVER ? STRANGER : sender_of(s, c);
+    sim_inject(&s->w, from, node_of(s, c), packet, whole);
+}
+
+// --- Connections with parameters of the script's own, in the messages of the simulator's TLS
+
+static quic_conn *newest(script *s) {
+    list_link *l = s->w.nodes[SERVER].ep->conns.prev;
+    return l == &s->w.nodes[SERVER].ep->conns ? NULL : list_entry(l, quic_conn, all_link);
+}
+
+static void write_hello(writer *w, const uint8_t *params, size_t len) {
+    uint8_t body[1024];
+    static const uint8_t zeros[80] = {0};
+    writer b = writer_of(body, sizeof body);
+    writer_bytes(&b, zeros, 32);  // random
+    writer_u16(&b, 0x1301);
+    writer_u8(&b, 0);             // no session
+    writer_bytes(&b, zeros, 40);  // its key and secret
+    writer_u16(&b, (uint16_t)len);
+    writer_bytes(&b, params, len);
+    writer_u16(&b, 4);
+    writer_bytes(&b, "\3sim", 4);
+    quic_frame f = {.type = FRAME_CRYPTO};
+    uint8_t message[1100];
+    writer m = writer_of(message, sizeof message);
+    writer_u8(&m, 1);
+    writer_be(&m, writer_len(&b), 3);
+    writer_bytes(&m, body, writer_len(&b));
+    f.crypto.data = message;
+    f.crypto.len = writer_len(&m);
+    quic_frame_encode(w, &f);
+}
+
+// The first packet of the stranger.
+static void send_hello(script *s, const uint8_t *params, size_t len) {
+    uint8_t packet[QUIC_MIN_INITIAL + 100] = {0};
+    quic_cid dcid = {.len = 8}, scid = {.len = 8};
+    quic_keys client, server;
+    memcpy(dcid.bytes, &s->hellos, sizeof s->hellos);
+    memcpy(scid.bytes, "stranger", 8);
+    s->hellos++;
+    writer w = writer_of(packet, sizeof packet);
+    size_t pn_offset = quic_packet_write_long(&w, QUIC_INITIAL, &dcid, &scid, NULL, 0, 0, PN_SIZE);
+    size_t head = writer_len(&w);
+    write_hello(&w, params, len);
+    quic_packet_set_length(packet, pn_offset, sizeof packet);
+    require(!w.failed && quic_keys_initial(&dcid, &client, &server) == 0);
+    size_t payload = sizeof packet - head - AEAD_TAG;
+    require(quic_packet_seal(&client, client.hp, packet, pn_offset, PN_SIZE, payload, 0, 0) == (int)sizeof packet);
+    quic_keys_dispose(&client);
+    quic_keys_dispose(&server);
+    sim_inject(&s->w, STRANGER, SERVER, packet, sizeof packet);
+}
+
+static size_t take_block(script *s, size_t max, const uint8_t **out) {
+    size_t len = reader_u16(&s->in);
+    len = len < reader_left(&s->in) ? len : reader_left(&s->in);
+    *out = reader_bytes(&s->in, len);
+    return len < max ? len : max;
+}
+
+static void step_hello(script *s) {
+    size_t len = reader_u8(&s->in);
+    len = len < reader_left(&s->in) ? len : reader_left(&s->in);
+    send_hello(s, reader_bytes(&s->in, len), len);
+    run(s, NS_PER_MS);
+    quic_conn *c = newest(s);
+    if (c == NULL || c->state != CONN_HANDSHAKING || is_bystander(s, c))
+        return;
+    // The end of the handshake: a message of 32 bytes of key, and whatever else the script puts into that packet.
+    const uint8_t *more;
+    size_t more_len = take_block(s, FORGED_MAX - 64, &more);
+    uint8_t end[FORGED_MAX] = {FRAME_CRYPTO, 0, 36, 20, 0, 0, 32};
+    if (more_len > 0)
+        memcpy(end + 3 + 36, more, more_len);
+    forge(s, c, 2, 0, end, 3 + 36 + more_len);
+    run(s, NS_PER_MS);
+}
+
+// --- Steps
+
+static void step_run(script *s) {
+    run(s, NS_PER_MS << reader_u8(&s->in) % RUN_BITS);
+}
+
+static void step_forge(script *s) {
+    uint8_t which = reader_u8(&s->in), flags = reader_u8(&s->in), ahead = reader_u8(&s->in);
+    const uint8_t *frames;
+    size_t len = take_block(s, FORGED_MAX, &frames);
+    quic_conn *c = victim(s, which);
+    if (c == NULL)
+        return;
+    forge(s, c, flags, ahead, frames, len);
+    run(s, NS_PER_MS);
+}
+
+static void step_raw(script *s) {
+    uint8_t flags = reader_u8(&s->in);
+    const uint8_t *bytes;
+    size_t len = take_block(s, QUIC_MAX_UDP_PAYLOAD, &bytes);
+    if (len == 0)
+        return;
+    size_t to = (flags & 1) != 0 ? PEER : SERVER;
+    sim_inject(&s->w, (flags & 2) != 0 ? STRANGER : to == SERVER ? PEER : SERVER, to, bytes, len);
+    run(s, NS_PER_MS);
+}
+
+static void use_stream(quic_conn *c, bool bidi, uint8_t action, size_t len) {
+    static const uint8_t bytes[4096] = {1};
+    quic_stream *st;
+    if (quic_streams_open(quic_conn_streams(c), bidi, &st) != 0)
+        return;
+    (void)quic_stream_write(st, bytes, len % sizeof bytes);
+    if (action == 1)
+        (void)quic_stream_reset(st, len);
+    else if (action == 2 && bidi)
+        (void)quic_stream_stop(st, len);
+    quic_stream_release(st);
+}
+
+// What the application of either side may do at any time. What it causes to be sent waits for the next step, which may
+// be one that damages it.
+static void step_use(script *s) {
+    static const uint8_t bytes[256] = {2};
+    quic_conn *c = victim(s, reader_u8(&s->in));
+    uint8_t action = reader_u8(&s->in) % 10;
+    size_t len = reader_u16(&s->in);
+    if (c == NULL || c->released || c->state >= CONN_CLOSING)
+        return;
+    if (action < 6)
+        use_stream(c, action % 2 != 0, action / 2, len);
+    else if (action == 6)
+        (void)quic_conn_datagram_send(c, bytes, len % sizeof bytes, len % 2 != 0);
+    else if (action == 7)
+        (void)quic_conn_update_keys(c, s->w.now);
+    else if (action == 8)
+        quic_conn_set_max_streams(c, len % 2 != 0, len);
+    else
+        quic_conn_close(c, len, bytes, len % sizeof bytes, s->w.now);
+    quic_conn_wake(c);
+}
+
+// One datagram on its way to `to`, changed.
+static void damage(script *s, size_t from, size_t to, const uint8_t *bytes, size_t len, uint8_t kind, size_t at) {
+    uint8_t copy[2100];
+    if (len == 0 || len > 2000)
+        return;
+    memcpy(copy, bytes, len);
+    if (kind == 0) {
+        copy[at / 8 % len] ^= (uint8_t)(1U << at % 8);
+    } else if (kind == 1) {
+        len = 1 + at % len;
+    } else if (kind == 2) {
+        memset(copy + len, (int)at, 100);
+        len += 100;
+    } else if (kind == 3) {
+        sim_inject(&s->w, from, to, bytes, len);
+    } else {
+        return;  // lost
+    }
+    sim_inject(&s->w, from, to, copy, len);
+}
+
+static void step_damage(script *s) {
+    static uint8_t room[65536];
+    uint8_t side = reader_u8(&s->in), kind = reader_u8(&s->in) % 5;
+    size_t at = reader_u16(&s->in), from = (side & 1) != 0 ? PEER : SERVER;
+    quic_transmit t;
+    while (quic_endpoint_transmit(s->w.nodes[from].ep, s->w.now, room, sizeof room, 8, &t)) {
+        bool calm = addr_equal(&t.remote, &s->w.nodes[BYSTANDER].address);
+        bool known = addr_equal(&t.remote, &s->w.nodes[from == PEER ? SERVER : PEER].address);
+        for (size_t i = 0; i < t.len; i += t.segment) {
+            size_t len = t.len - i < t.segment ? t.len - i : t.segment;
+            if (calm)
+                sim_inject(&s->w, from, BYSTANDER, room + i, len);
+            else if (known)
+                damage(s, from, from == PEER ? SERVER : PEER, room + i, len, kind, at);
+        }
+    }
+    run(s, NS_PER_MS);
+}
+
+// The line between server and peer from now on; a loss of 255 silences it.
+static void step_link(script *s) {
+    uint8_t loss = reader_u8(&s->in);
+    sim_link l = {.delay = 5 * NS_PER_MS, .loss = loss == 255 ? 10000 : loss * 20U};
+    l.reorder = reader_u8(&s->in) * 20U;
+    l.duplicate = reader_u8(&s->in) * 20U;
+    l.corrupt = reader_u8(&s->in) * 20U;
+    sim_set_link(&s->w, SERVER, PEER, &l);
+}
+
+static void step_rebind(script *s) {
+    sim_rebind(&s->w.nodes[PEER], (uint16_t)(1001 + reader_u8(&s->in)));
+}
+
+static void (*const steps[])(script *) = {step_run,    step_forge, step_raw,   step_use,
+                                          step_damage, step_link,  step_hello, step_rebind};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static script s;
+    s = (script){.in = reader_of(data, size)};
+    if (__sanitizer_get_current_allocated_bytes != NULL)
+        s.memory = __sanitizer_get_current_allocated_bytes();
+    uint8_t seed = reader_u8(&s.in), options = reader_u8(&s.in);
+    build(&s, seed);
+    if ((options & 1) == 0)
+        run(&s, 100 * NS_PER_MS);
+    for (size_t i = 0; i < STEPS_MAX && reader_left(&s.in) > 0; i++)
+        steps[reader_u8(&s.in) % (sizeof steps / sizeof steps[0])](&s);
+
+    bool done = sim_run(&s.w, calm_done, BYSTANDER_TIME);
+    check(&s);
+    require(done && !s.calm.closed);
+    sim_transfer_start(&s.later, &s.w.nodes[BYSTANDER], &s.w.nodes[SERVER], 1, 5000, NULL, 0, false);
+    done = sim_run(&s.w, later_done, BYSTANDER_TIME);
+    check(&s);
+    require(done && !s.later.closed && !s.calm.closed);
+    sim_world_dispose(&s.w);
+    sim_transfer_dispose(&s.calm);
+    sim_transfer_dispose(&s.later);
+    return 0;
+}
