@@ -170,13 +170,13 @@ static inline size_t varint_size(uint64_t v) {
 
 // Writes `v` as a varint of `size` bytes (1, 2, 4 or 8); a value too large for it fails the writer.
 static inline void writer_varint_sized(writer *w, uint64_t v, size_t size) {
-    uint8_t *at = writer_room(w, size);
-    if (at == NULL)
-        return;
     if (v > VARINT_MAX || varint_size(v) > size) {
         w->failed = true;
         return;
     }
+    uint8_t *at = writer_room(w, size);
+    if (at == NULL)
+        return;
     for (size_t i = size; i-- > 0; v >>= 8)
         at[i] = (uint8_t)v;
     at[0] |= (uint8_t)(size == 1 ? 0x00 : size == 2 ? 0x40 : size == 4 ? 0x80 : 0xc0);

@@ -23,7 +23,7 @@ typedef struct heap {
 
 void heap_dispose(heap *h);
 
-// Makes room for one item more than are in the heap now; after it heap_set of one new item cannot fail.
+// Makes room for `count` items in all; up to that number heap_set cannot fail. 0 or IROH_ERR_NOMEM.
 int heap_reserve(heap *h, size_t count);
 
 // Inserts the item or moves it to its new time. IROH_ERR_NOMEM only on insert without reserved room.
