@@ -66,24 +66,6 @@ static bool set_identity(gnutls_certificate_credentials_t credentials, const tls
     return false;
 }
 
-// GnuTLS asks for each ClientHello with early data whether it is new; the table of tickets has answered before.
-static int any_hello_is_new(void *user, time_t expires, const gnutls_datum_t *key, const gnutls_datum_t *data) {
-    (void)user;
-    (void)expires;
-    (void)key;
-    (void)data;
-    return 0;
-}
-
-static bool set_anti_replay(tls_context *c) {
-    if (gnutls_anti_replay_init(&c->anti_replay) != 0)
-        return false;
-    gnutls_anti_replay_set_add_function(c->anti_replay, any_hello_is_new);
-    // With a window GnuTLS would refuse tickets that are older than it; ours work until they are used.
-    gnutls_anti_replay_set_window(c->anti_replay, UINT32_MAX);
-    return true;
-}
-
 tls_context *tls_context_new(const tls_identity *identity, const entropy *random) {
     tls_context *c = calloc(1, sizeof *c);
     if (c == NULL)
@@ -92,8 +74,7 @@ tls_context *tls_context_new(const tls_identity *identity, const entropy *random
     c->random = *random;
     entropy_fill(random, c->hash_key, sizeof c->hash_key);
     if (gnutls_certificate_allocate_credentials(&c->credentials) == 0 && set_identity(c->credentials, identity) &&
-        gnutls_priority_init(&c->priorities, PRIORITY_START DEFAULT_SUITES PRIORITY_REST, NULL) == 0 &&
-        set_anti_replay(c))
+        gnutls_priority_init(&c->priorities, PRIORITY_START DEFAULT_SUITES PRIORITY_REST, NULL) == 0)
         return c;
     tls_context_free(c);
     return NULL;
@@ -103,8 +84,6 @@ void tls_context_free(tls_context *c) {
     if (c == NULL)
         return;
     tickets_dispose(&c->tickets);
-    if (c->anti_replay != NULL)
-        gnutls_anti_replay_deinit(c->anti_replay);
     if (c->priorities != NULL)
         gnutls_priority_deinit(c->priorities);
     if (c->credentials != NULL)

@@ -178,9 +178,7 @@ static int use_ticket(tls_session *s, const client_hello *hello) {
     gnutls_datum_t secret = {.data = s->ticket_secret, .size = sizeof s->ticket_secret};
     if (gnutls_session_ticket_enable_server(s->tls, &secret) != 0)
         return tls_fail(s, TLS_ALERT_INTERNAL_ERROR);
-    // Without this GnuTLS refuses early data.
-    if (good && may_take_early(s, hello))
-        gnutls_anti_replay_enable(s->tls, s->context->anti_replay);
+    s->want_early = good && hello->early && may_take_early(s, hello);
     return 0;
 }
 
@@ -197,6 +195,7 @@ static void hash_hello(const tls_session *s, const client_hello *hello, uint8_t 
 }
 
 static int on_second_hello(tls_session *s, const client_hello *hello) {
+    s->hello_retried = true;
     uint8_t hash[sizeof s->hello_hash];
     hash_hello(s, hello, hash);
     return memcmp(hash, s->hello_hash, sizeof hash) == 0 ? 0 : tls_fail(s, ILLEGAL_PARAMETER);
@@ -358,7 +357,9 @@ static bool key_is_proven(const tls_session *s) {
 
 int tls_check_done(tls_session *s) {
     bool resumed = gnutls_session_is_resumed(s->tls) != 0;
-    bool early = (gnutls_session_get_flags(s->tls) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
+    bool early = s->early_ok;
+    if (s->role == TLS_CLIENT)
+        early = (gnutls_session_get_flags(s->tls) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
     if (resumed) {
         const uint8_t *key = s->role == TLS_CLIENT ? s->resume.peer_key
                              : s->ticket != NULL   ? s->ticket->peer_key

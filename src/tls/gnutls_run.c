@@ -100,10 +100,30 @@ static int give_client_handshake(tls_session *s, const aead_suite *suite, const 
     return r;
 }
 
+// A server takes early data once it is plain that the ticket was accepted, for which the key log is the sign, and that no
+// HelloRetryRequest comes between.
+static int give_early(tls_session *s, const aead_suite *suite) {
+    if (!s->has_early || s->hello_retried)
+        return 0;
+    s->has_early = false;
+    if (suite->id != s->ticket->suite)
+        return aborted(s, IROH_ERR_INTERNAL);
+    s->early_ok = true;
+    int r = give_secret(s, TLS_EARLY, false, suite, s->early);
+    wipe(s->early, sizeof s->early);
+    return r;
+}
+
 static int give_secrets(tls_session *s, tls_level level, const aead_suite *suite, const void *read, const void *write) {
     if (s->role == TLS_CLIENT && level == TLS_HANDSHAKE)
         return read != NULL ? give_client_handshake(s, suite, read) : 0;
-    int r = write != NULL ? give_secret(s, level, true, suite, write) : 0;
+    // After a HelloRetryRequest GnuTLS brings an early secret again, though there is no early data any more.
+    if (level == TLS_EARLY && s->early_given)
+        return 0;
+    s->early_given = s->early_given || level == TLS_EARLY;
+    int r = s->role == TLS_SERVER ? give_early(s, suite) : 0;
+    if (r == 0 && write != NULL)
+        r = give_secret(s, level, true, suite, write);
     if (r != 0 || read == NULL)
         return r;
     if (level != TLS_EARLY)
@@ -158,6 +178,10 @@ static int on_keylog(gnutls_session_t tls, const char *label, const gnutls_datum
     if (strcmp(label, "EXPORTER_SECRET") == 0) {
         memcpy(s->exporter, secret->data, secret->size);
         s->has_exporter = true;
+    }
+    if (strcmp(label, "CLIENT_EARLY_TRAFFIC_SECRET") == 0 && s->want_early) {
+        memcpy(s->early, secret->data, secret->size);
+        s->has_early = true;
     }
     if (strcmp(label, "CLIENT_HANDSHAKE_TRAFFIC_SECRET") == 0 && s->role == TLS_CLIENT)
         memcpy(s->client_handshake, secret->data, secret->size);

@@ -8,6 +8,7 @@
 #include "base/wipe.h"
 #include "tls/gnutls_state.h"
 
+#define EXT_EARLY_DATA 42
 #define EXT_QUIC_PARAMS 57
 #define TICKET_LIFETIME 86400  // s
 
@@ -109,14 +110,21 @@ static bool wants_early(const tls_session *s) {
     return s->enable_early && s->stored != NULL && s->resume.early && offers(s, s->resume.alpn, s->resume.alpn_len);
 }
 
+// An empty extension when the early data of the client is taken; it was read from the ClientHello itself.
+static int send_early(gnutls_session_t tls, gnutls_buffer_t out) {
+    const tls_session *s = gnutls_session_get_ptr(tls);
+    (void)out;
+    return s->early_ok ? GNUTLS_E_INT_RET_0 : 0;
+}
+
 static int send_params(gnutls_session_t tls, gnutls_buffer_t out) {
     const tls_session *s = gnutls_session_get_ptr(tls);
     int r = gnutls_buffer_append_data(out, s->params, s->params_len);
     return r < 0 ? r : (int)s->params_len;
 }
 
-// They were read from the message itself; GnuTLS only has to let them pass.
-static int receive_params(gnutls_session_t tls, const unsigned char *bytes, size_t len) {
+// What was read from the message itself GnuTLS only has to let pass.
+static int ignore(gnutls_session_t tls, const unsigned char *bytes, size_t len) {
     (void)tls;
     (void)bytes;
     (void)len;
@@ -136,7 +144,14 @@ static int set_client(tls_session *s) {
     return r;
 }
 
+// A server decides about early data itself: by its own rule GnuTLS refuses it to a client that takes its ticket to be a
+// little older than it is, which those of iroh do half of the time because they count whole seconds.
 static int set_server(tls_session *s) {
+    int r = gnutls_session_ext_register(
+        s->tls, "early_data", EXT_EARLY_DATA, GNUTLS_EXT_MANDATORY, ignore, send_early, NULL, NULL, NULL,
+        GNUTLS_EXT_FLAG_OVERRIDE_INTERNAL | GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE);
+    if (r != 0)
+        return r;
     gnutls_certificate_server_set_request(s->tls, GNUTLS_CERT_REQUIRE);
     gnutls_db_set_cache_expiration(s->tls, TICKET_LIFETIME);
     return gnutls_record_set_max_early_data_size(s->tls, TLS_EARLY_DATA_ANY);
@@ -150,8 +165,8 @@ static int configure(tls_session *s) {
     if (r == 0)
         r = gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, s->context->credentials);
     if (r == 0)
-        r = gnutls_session_ext_register(s->tls, "quic_transport_parameters", EXT_QUIC_PARAMS, GNUTLS_EXT_TLS,
-                                        receive_params, send_params, NULL, NULL, NULL,
+        r = gnutls_session_ext_register(s->tls, "quic_transport_parameters", EXT_QUIC_PARAMS, GNUTLS_EXT_TLS, ignore,
+                                        send_params, NULL, NULL, NULL,
                                         GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE);
     if (r == 0)
         r = s->role == TLS_CLIENT ? set_client(s) : set_server(s);
@@ -162,6 +177,8 @@ int tls_session_open(tls_session *s) {
     if (s->tls != NULL)
         gnutls_deinit(s->tls);
     s->tls = NULL;
+    s->read_level = s->secrets_level = TLS_INITIAL;
+    s->early_given = false;
     unsigned flags = GNUTLS_NONBLOCK | GNUTLS_ENABLE_RAWPK | GNUTLS_NO_END_OF_EARLY_DATA;
     // QUIC needs none of the extensions that GnuTLS adds unasked, and one share of a key is enough.
     flags |= s->role == TLS_CLIENT

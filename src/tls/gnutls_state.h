@@ -36,7 +36,6 @@ enum {
 struct tls_context {
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priorities;  // of the default suites
-    gnutls_anti_replay_t anti_replay;
     entropy random;
     tickets tickets;
     uint8_t hash_key[32];
@@ -88,12 +87,15 @@ struct tls_session {
     ticket *ticket;                        // server: the one that the client came with, if it is ours and unused
     uint8_t ticket_secret[TICKET_SECRET];  // server: of the tickets that it gives out
     uint8_t exporter[AEAD_HASH_MAX];
-    uint8_t client_handshake[AEAD_HASH_MAX];  // client: the secret of what we send, see on_secret
+    uint8_t client_handshake[AEAD_HASH_MAX];  // client: the secret of what we send, see give_client_handshake
+    uint8_t early[AEAD_HASH_MAX];             // server: the secret of early data, see give_early
     const aead_suite *suite;
-    tls_level secrets_level;  // the highest that secrets came of
-    bool hello_seen;          // server
+    tls_level secrets_level;         // the highest that secrets came of
+    bool hello_seen, hello_retried;  // server
+    bool want_early, has_early;      // server: early data fits what was agreed; its secret is there
     bool params_known, has_exporter;
     bool ticket_early;  // client: the newest ticket allows early data
+    bool early_given;   // client: so is the secret for it, in this handshake
     bool stale;         // client: the stored session turned out to be too old
     bool is_done, is_resumed, early_ok;
     int failure;  // 0, or what every later call returns

@@ -12,6 +12,7 @@
 #include "base/hex.h"
 #include "tls/gnutls_state.h"
 #include "unit/tls_pair_support.h"
+#include "unit/vector_support.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -179,9 +180,37 @@ static void client_hello_looks_like_an_iroh_one(void **state) {
         assert_false(types >> unwanted[i] & 1);
 }
 
+static void real_client_hellos_are_answered(void **state) {
+    pair *p = *state;
+    vectors v;
+    vectors_open(&v, "client_hello.txt");
+    while (vectors_next(&v)) {
+        uint8_t hello[1024];
+        char name[64] = "other ";
+        size_t len = vectors_bytes(&v, "hello", hello, sizeof hello);
+        size_t name_len = vectors_bytes(&v, "alpn", (uint8_t *)name + 6, sizeof name - 7);
+        pair_config server = {.alpns = name};
+        pair_open(p, NULL, &server, NULL, 0);
+        const pair_side *side = &p->sides[TLS_SERVER];
+        assert_int_equal(tls_gnutls.receive(side->session, TLS_INITIAL, hello, len), 0);
+        const uint8_t kinds[] = {MSG_SERVER_HELLO, MSG_ENCRYPTED_EXTENSIONS, MSG_CERTIFICATE_REQUEST,
+                                 MSG_CERTIFICATE,  MSG_CERTIFICATE_VERIFY,   MSG_FINISHED};
+        assert_int_equal(side->sent_count, LEN(kinds));
+        for (size_t i = 0; i < LEN(kinds); i++)
+            assert_int_equal(side->sent[i].bytes[0], kinds[i]);
+        assert_int_equal(side->secrets[TLS_APPLICATION][1].suite->id, 0x1301);
+        assert_false(side->secrets[TLS_EARLY][0].given);  // no ticket of ours
+        size_t got;
+        assert_memory_equal(tls_gnutls.alpn(side->session, &got), name + 6, name_len);
+        assert_int_equal(got, name_len);
+        assert_non_null(tls_gnutls.peer_params(side->session, &got));
+        assert_int_equal(got, vectors_u64(&v, "params"));
+    }
+}
+
 static void bad_configurations_are_refused(void **state) {
     pair *p = *state;
-    tls_callbacks callbacks = *(&(tls_callbacks){.send = NULL});
+    tls_callbacks callbacks = {.send = NULL};
     tls_alpn alpn = {.name = (const uint8_t *)"x", .len = 1};
     tls_config config = {.role = TLS_SERVER,
                          .alpns = &alpn,
@@ -649,6 +678,7 @@ int main(void) {
         TEST(a_whole_flight_may_come_at_once),
         TEST(secrets_come_when_they_may_be_used),
         TEST(client_hello_looks_like_an_iroh_one),
+        TEST(real_client_hellos_are_answered),
         TEST(bad_configurations_are_refused),
         TEST(a_refusing_callback_ends_the_handshake),
         TEST(groups_are_found_with_or_without_a_retry),
