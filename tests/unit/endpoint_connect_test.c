@@ -56,8 +56,8 @@ static void both_sides_know_each_other(void **state) {
 static void *accept_in_thread(void *user) {
     iroh_endpoint *ep = user;
     iroh_connection *c = NULL;
-    assert_int_equal(iroh_endpoint_accept(ep, LONG_MS, &c), 0);
-    assert_int_equal(iroh_connection_closed(c, LONG_MS), 0);
+    thread_check(iroh_endpoint_accept(ep, LONG_MS, &c) == 0, "accept");
+    thread_check(iroh_connection_closed(c, LONG_MS) == 0, "closed");
     return c;
 }
 

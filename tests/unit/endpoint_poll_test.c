@@ -69,8 +69,13 @@ static void a_full_stream_becomes_writable_when_read(void **state) {
         static uint8_t data[4 * ROOM];
         duo_open_with(&d, &server, &client);
         duo_stream(&d, "abc", &cs, &ss);
-        assert_int_equal(iroh_stream_write_all(cs, data, sizeof data, 20, NULL), IROH_ERR_TIMEOUT);
-        assert_int_equal(poll_stream(cs, IROH_POLL_WRITE, 5), 0);
+        size_t all = 0;
+        while (poll_stream(cs, IROH_POLL_WRITE, 100) != 0) {
+            int64_t n = iroh_stream_write(cs, data, sizeof data, 0);
+            assert_true(n > 0);
+            all += (size_t)n;
+        }
+        assert_in_range(all, ROOM, ROOM + ROOM / 2);
         assert_int_equal(iroh_stream_read_exact(ss, data, ROOM / 4, LONG_MS, NULL), 0);
         assert_int_equal(poll_stream(cs, IROH_POLL_WRITE, LONG_MS), IROH_POLL_WRITE);
         assert_true(iroh_stream_write(cs, data, 10, 0) > 0);
@@ -249,13 +254,13 @@ static void *echo_once(void *user) {
     iroh_stream *s;
     uint8_t data[1000];
     int64_t n;
-    assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &c), 0);
-    assert_int_equal(iroh_connection_accept_bi(c, LONG_MS, &s), 0);
+    thread_check(iroh_endpoint_accept(server, LONG_MS, &c) == 0, "accept");
+    thread_check(iroh_connection_accept_bi(c, LONG_MS, &s) == 0, "bi");
     while ((n = iroh_stream_read(s, data, sizeof data, LONG_MS)) > 0)
-        assert_int_equal(iroh_stream_write_all(s, data, (size_t)n, LONG_MS, NULL), 0);
-    assert_int_equal(n, 0);
+        thread_check(iroh_stream_write_all(s, data, (size_t)n, LONG_MS, NULL) == 0, "all");
+    thread_check(n == 0, "end");
     iroh_stream_free(s);
-    assert_int_equal(iroh_connection_closed(c, LONG_MS), 0);
+    thread_check(iroh_connection_closed(c, LONG_MS) == 0, "closed");
     iroh_connection_free(c);
     return NULL;
 }

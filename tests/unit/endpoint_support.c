@@ -1,5 +1,8 @@
 #include "endpoint_support.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 void duo_config(iroh_endpoint_config *config, bool own_thread) {
     static const iroh_slice alpns[] = {{TEST_ALPN, sizeof TEST_ALPN - 1}};
     static const char *const bind[] = {"127.0.0.1:0"};
@@ -72,4 +75,11 @@ void duo_stream(duo *d, const char *text, iroh_stream **at_client, iroh_stream *
     assert_int_equal(iroh_connection_accept_bi(d->s, LONG_MS, at_server), 0);
     assert_int_equal(iroh_stream_read_exact(*at_server, got, len, LONG_MS, NULL), 0);
     assert_memory_equal(got, text, len);
+}
+
+void thread_check(bool ok, const char *what) {
+    if (ok)
+        return;
+    fprintf(stderr, "failed in a thread: %s\n", what);
+    abort();
 }

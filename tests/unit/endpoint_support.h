@@ -46,4 +46,7 @@ void duo_free(duo *d);
 // A bidirectional stream with `text` sent on it by the client and read by the server.
 void duo_stream(duo *d, const char *text, iroh_stream **at_client, iroh_stream **at_server);
 
+// An assertion for threads that a test starts, where those of cmocka do not work: prints and aborts.
+void thread_check(bool ok, const char *what);
+
 #endif
