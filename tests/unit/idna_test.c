@@ -61,6 +61,10 @@ static void all_four_separators_are_full_stops(void **state) {
                 "c\xef\xbd\xa1"
                 "d.e",
                 "a.b.c.d.e");
+    assert_name("a\xe3\x80\x82\xe3\x80\x82"
+                "b\xef\xbc\x8e\xef\xbc\x8e"
+                "c\xef\xbd\xa1\xef\xbd\xa1",
+                "a..b..c..");
     assert_name("\xc3\xa9\xe3\x80\x82\xc3\xa9", "xn--9ca.xn--9ca");
 }
 
