@@ -12,7 +12,8 @@
 #define URL_MAX 8192  // bytes, before and after
 
 // Writes the normal form of `text` (any bytes) without a terminator: its length, at least 2. IROH_ERR_SYNTAX (no
-// absolute URL), IROH_ERR_UTF8, IROH_ERR_TOO_LARGE (URL_MAX, or `room`), IROH_ERR_NOMEM. A normal form is its own.
+// absolute URL), IROH_ERR_UTF8, IROH_ERR_TOO_LARGE (URL_MAX, or `room`, even if only for dot segments that vanish),
+// IROH_ERR_NOMEM; `out` is then undefined. A normal form is its own.
 int url_normalize(const char *text, size_t len, char *out, size_t room);
 
 // Writes bytes; controls, DEL, non-ASCII and the characters in `set` percent-encoded.
