@@ -51,8 +51,9 @@ const quic_local_cid *quic_local_cids_get(const quic_local_cids *c, uint64_t seq
 // --- The peer's
 
 void quic_peer_cids_init(quic_peer_cids *c, const quic_cid *first) {
-    *c = (quic_peer_cids){.known = 1};
-    c->items[0] = (quic_peer_cid){.cid = *first, .used = true};
+    *c = (quic_peer_cids){.known = first != NULL};
+    if (first != NULL)
+        c->items[0] = (quic_peer_cid){.cid = *first, .used = true};
 }
 
 void quic_peer_cids_replace_first(quic_peer_cids *c, const quic_cid *cid) {
@@ -71,7 +72,7 @@ void quic_peer_cids_set_token(quic_peer_cids *c, const uint8_t token[static QUIC
 }
 
 const quic_peer_cid *quic_peer_cids_active(const quic_peer_cids *c) {
-    return &c->items[c->active];
+    return c->items[c->active].used ? &c->items[c->active] : NULL;
 }
 
 // True the first time that a sequence is seen. The window of what is remembered moves up with the highest one: what falls
@@ -156,6 +157,7 @@ int quic_peer_cids_add(quic_peer_cids *c, uint64_t seq, uint64_t retire_prior_to
     *changed = false;
     if (retire_prior_to > seq || contradicts(c, seq, cid, token))
         return QUIC_PROTOCOL_VIOLATION;
+    bool had = c->items[c->active].used;
     uint64_t active = c->items[c->active].seq;
     if (!retire_below(c, retire_prior_to))
         return QUIC_CONNECTION_ID_LIMIT_ERROR;
@@ -165,7 +167,7 @@ int quic_peer_cids_add(quic_peer_cids *c, uint64_t seq, uint64_t retire_prior_to
         if (!kept)
             return QUIC_CONNECTION_ID_LIMIT_ERROR;
     }
-    if (active >= c->retire_prior_to)
+    if (had && active >= c->retire_prior_to)
         return 0;
     size_t next = lowest(c, CIDS_PEER_MAX);
     if (next == CIDS_PEER_MAX)

@@ -8,7 +8,7 @@
 
 #define CIDS_PEER_MAX 5     // our active_connection_id_limit
 #define CIDS_LOCAL_MAX 12   // ids that we keep issued at most
-#define CIDS_RETIRE_MAX 50  // retirements that may wait to be sent or acknowledged
+#define CIDS_RETIRE_MAX 24  // retirements of one path id that may wait to be sent or acknowledged
 
 typedef struct quic_local_cid {
     uint8_t bytes[QUIC_LOCAL_CID];
@@ -52,7 +52,7 @@ typedef struct quic_peer_cids {
     uint8_t retiring;  // RETIRE_CONNECTION_ID frames on their way
 } quic_peer_cids;
 
-// Starts with the peer's first id as sequence 0.
+// Starts with the peer's first id as sequence 0; null: with none.
 void quic_peer_cids_init(quic_peer_cids *c, const quic_cid *first);
 
 // The peer's first id changes during the handshake (Retry, first server packet).
@@ -70,7 +70,7 @@ int quic_peer_cids_add(quic_peer_cids *c, uint64_t seq, uint64_t retire_prior_to
 // or too many retirements are under way.
 bool quic_peer_cids_rotate(quic_peer_cids *c);
 
-const quic_peer_cid *quic_peer_cids_active(const quic_peer_cids *c);  // never null
+const quic_peer_cid *quic_peer_cids_active(const quic_peer_cids *c);  // null: the peer has given none
 
 // Taken for a RETIRE_CONNECTION_ID frame: the oldest waiting sequence, false when none. Each one taken comes back once:
 // the frame was lost (or not written) and it waits again, or it was acknowledged.

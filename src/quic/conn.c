@@ -24,6 +24,11 @@ void quic_transport_default(quic_transport *t) {
         .server_migration = true,
         .key_update_after = 0,
         .ack_threshold = 1,
+        .paths = CONN_PATHS_OPEN_MAX,
+        .path_idle_timeout = 15 * NS_PER_S,
+        .path_keep_alive = 5 * NS_PER_S,
+        .nat_candidates = 32,
+        .send_new_tokens = true,
     };
 }
 
@@ -99,22 +104,23 @@ static int client_setup(quic_conn *c, const quic_conn_new_config *config) {
 
 // The parts of a connection that need nothing but memory.
 static int allocate(quic_conn *c, const quic_conn_new_config *config, uint64_t now) {
-    const entropy *random = quic_endpoint_random(c->ep);
     c->hs = handshake_new();
-    quic_path_config path_config = quic_conn_path_config(c);
-    c->path = quic_path_new(c, 0, &config->remote, &config->local, &path_config, random, now);
-    if (c->hs == NULL || c->path == NULL)
+    quic_path_cids *cids = quic_conn_cids_add(c, 0);
+    if (c->hs == NULL || cids == NULL)
+        return IROH_ERR_NOMEM;
+    c->path = quic_conn_path_add(c, cids, &config->remote, &config->local, now);
+    if (c->path == NULL)
         return IROH_ERR_NOMEM;
     c->hs->original_dcid = config->odcid;
     c->hs->retried = config->retried;
     c->hs->retry_scid = config->retry_scid;
     c->path->validated = config->validated;
     c->scid.len = QUIC_LOCAL_CID;
-    int r = quic_endpoint_issue_cid(c->ep, c->path, c->scid.bytes);
+    int r = quic_endpoint_issue_cid(c->ep, cids, c->scid.bytes);
     if (r != 0)
         return r;
     const quic_cid *first = config->role == QUIC_CLIENT ? &config->odcid : &config->peer_scid;
-    quic_peer_cids_init(&c->path->peer_cids, first);
+    quic_peer_cids_init(&cids->peer, first);
     return config->role == QUIC_CLIENT ? client_setup(c, config) : 0;
 }
 
@@ -128,7 +134,9 @@ int quic_conn_new(quic_endpoint *ep, const quic_conn_new_config *config, uint64_
     list_init(&c->event_link);
     list_init(&c->send_link);
     list_init(&c->all_link);
-    c->keep_alive_at = c->end_at = c->pacing_at = c->tls_until = TIME_NEVER;
+    list_init(&c->off_path);
+    list_init(&c->path_events);
+    c->keep_alive_at = c->end_at = c->tls_until = TIME_NEVER;
     c->keys.discard_previous_at = TIME_NEVER;
     c->idle_timeout = c->transport.idle_timeout;
     c->idle_at = c->idle_timeout != 0 ? now + c->idle_timeout : TIME_NEVER;
@@ -157,7 +165,7 @@ void quic_conn_free(quic_conn *c) {
         return;
     quic_conn_tls_drop(c);
     quic_handshake_free(c);
-    quic_path_free(c->path, quic_endpoint_frames(c->ep));
+    quic_conn_multipath_free(c);
     quic_key_phases_dispose(&c->keys);
     quic_sendbuf_dispose(&c->crypto.out);
     quic_recvbuf_dispose(&c->crypto.in);
@@ -277,13 +285,23 @@ int quic_conn_update_keys(quic_conn *c, uint64_t now) {
     // A second update before the first is acknowledged would leave the peer without a key (RFC 9001, section 6.1).
     if (c->state != CONN_OPEN || !c->confirmed || (c->keys.generation > 0 && !c->keys.update_acked))
         return IROH_ERR_AGAIN;
-    int r = quic_key_phases_update(&c->keys, now, 3 * quic_conn_pto(c, c->path));
+    int r = quic_conn_phase_update(c, now, false);
     if (r != 0)
         return r;
-    c->path->phase_first_sent = c->path->data.sent.next;
-    c->keys.update_acked = false;
-    c->ping_wanted = true;
+    c->path->ping_wanted = true;
     quic_conn_wake(c);
+    return 0;
+}
+
+// Both directions move on at once, on all paths.
+int quic_conn_phase_update(quic_conn *c, uint64_t now, bool by_peer) {
+    int r = quic_key_phases_update(&c->keys, now, 3 * quic_conn_max_pto(c));
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < c->path_count; i++)
+        c->paths[i]->phase_first_sent = c->paths[i]->data.sent.next;
+    c->keys.update_acked = false;
+    quic_qlog_key_updated(c->qlog, now, c->keys.generation, by_peer);
     return 0;
 }
 
@@ -309,13 +327,25 @@ int quic_conn_early_accepted(const quic_conn *c) {
     return c->early_accepted ? 1 : 0;
 }
 
+// A datagram may have to go over any of the paths.
+static uint16_t smallest_mtu(const quic_conn *c) {
+    uint16_t mtu = c->path->mtud.current;
+    for (size_t i = 0; i < c->path_count; i++) {
+        const quic_path *p = c->paths[i];
+        if (!p->abandoned && p->validated && p->mtud.current < mtu)
+            mtu = p->mtud.current;
+    }
+    return mtu;
+}
+
 int quic_conn_datagram_max(const quic_conn *c) {
     const quic_params *peer = &c->peer;
     if (!c->peer_params_known || peer->max_datagram_frame_size == 0)
         return IROH_ERR_UNSUPPORTED;
     // Type, length and the largest packet header; the connection id's length is the peer's choice.
-    size_t cid = quic_peer_cids_active(&c->path->peer_cids)->cid.len;
-    uint64_t room = c->path->mtud.current - (1 + cid + 4 + AEAD_TAG) - (1 + VARINT_SIZE_MAX);
+    const quic_cid *dcid = quic_path_dcid(c->path);
+    size_t cid = dcid != NULL ? dcid->len : QUIC_CID_MAX;
+    uint64_t room = smallest_mtu(c) - (1 + cid + 4 + AEAD_TAG) - (1 + VARINT_SIZE_MAX);
     uint64_t allowed = peer->max_datagram_frame_size > 9 ? peer->max_datagram_frame_size - 9 : 0;
     return (int)(allowed < room ? allowed : room);
 }

@@ -49,8 +49,8 @@ static void enter(quic_conn *c, conn_state state, uint64_t now) {
         quic_endpoint_handshake_over(c->ep, c, false);
     bool news = c->state < CONN_CLOSING;
     c->state = state;
-    c->end_at = now + CLOSE_PTOS * quic_conn_pto(c, c->path);
-    c->keep_alive_at = c->pacing_at = TIME_NEVER;
+    c->end_at = now + CLOSE_PTOS * quic_conn_max_pto(c);
+    c->keep_alive_at = TIME_NEVER;
     release_resources(c);
     if (news)
         quic_conn_event(c, CONN_CLOSED);

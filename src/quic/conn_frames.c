@@ -6,15 +6,13 @@
 #include "quic/conn_state.h"
 #include "quic/endpoint.h"
 
-typedef int (*frame_handler)(quic_conn *c, quic_received *r, const quic_frame *f);
-
 static int on_nothing(quic_conn *c, quic_received *r, const quic_frame *f) {
     (void)c, (void)r, (void)f;
     return 0;
 }
 
-// An extension that was not negotiated.
-static int on_not_negotiated(quic_conn *c, quic_received *r, const quic_frame *f) {
+// A type that the table of frames knows and nobody handles.
+static int on_unknown(quic_conn *c, quic_received *r, const quic_frame *f) {
     (void)c, (void)r, (void)f;
     return QUIC_PROTOCOL_VIOLATION;
 }
@@ -85,48 +83,28 @@ static int on_new_token(quic_conn *c, quic_received *r, const quic_frame *f) {
     return 0;
 }
 
-int quic_conn_peer_cid_changed(quic_conn *c, quic_path *path, const quic_peer_cid *old) {
-    if (old->has_token)
-        quic_endpoint_unwatch_reset(c->ep, c, old->token);
-    const quic_peer_cid *active = quic_peer_cids_active(&path->peer_cids);
-    if (!active->has_token)
-        return 0;
-    return quic_endpoint_watch_reset(c->ep, c, active->token) == 0 ? 0 : QUIC_INTERNAL_ERROR;
-}
-
-static int on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
-    quic_peer_cids *cids = &r->path->peer_cids;
-    if (quic_peer_cids_active(cids)->cid.len == 0)
-        return QUIC_PROTOCOL_VIOLATION;
-    quic_peer_cid old = *quic_peer_cids_active(cids);
-    bool changed = false;
-    int error = quic_peer_cids_add(cids, f->new_cid.seq, f->new_cid.retire_prior_to, &f->new_cid.cid, f->new_cid.token,
-                                   &changed);
-    if (error != 0 || !changed)
-        return error;
-    return quic_conn_peer_cid_changed(c, r->path, &old);
-}
-
-static int on_retire_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
-    quic_local_cids *cids = &r->path->local_cids;
-    if (f->retire_cid.seq >= cids->next)
-        return QUIC_PROTOCOL_VIOLATION;
-    uint8_t id[QUIC_LOCAL_CID];
-    if (quic_local_cids_retire(cids, f->retire_cid.seq, id))
-        quic_endpoint_drop_cid(c->ep, id);
-    return 0;
-}
-
+// Challenges are answered where they came from. From another address than the path's it may be a probe of NAT
+// traversal: the answer is a packet of its own.
 static int on_path_challenge(quic_conn *c, quic_received *r, const quic_frame *f) {
-    (void)c;
-    quic_path_queue_response(r->path, f->path_data.data, r->remote);
+    if (addr_equal(r->remote, &r->path->remote)) {
+        if (!r->path->abandoned)
+            quic_path_queue_response(r->path, f->path_data.data);
+        return 0;
+    }
+    quic_off_path *o = quic_conn_off_path_add(c, r->path->id, r->remote, r->local);
+    if (o == NULL)
+        return 0;  // the peer repeats what it wants to know
+    o->has_response = true;
+    memcpy(o->response, f->path_data.data, sizeof o->response);
+    quic_conn_nat_challenged(c, o, r->now);
     return 0;
 }
 
 static int on_path_response(quic_conn *c, quic_received *r, const quic_frame *f) {
-    if (quic_path_responded(r->path, f->path_data.data))
-        quic_mtud_start(&r->path->mtud, r->now);
-    (void)c;
+    if (quic_conn_nat_responded(c, f->path_data.data, r->remote, r->now))
+        return 0;
+    if (!r->path->abandoned && quic_path_responded(r->path, f->path_data.data, r->now))
+        quic_conn_path_established(c, r->path, r->now);
     return 0;
 }
 
@@ -143,12 +121,6 @@ static int on_handshake_done(quic_conn *c, quic_received *r, const quic_frame *f
     return 0;
 }
 
-static int on_immediate_ack(quic_conn *c, quic_received *r, const quic_frame *f) {
-    (void)c, (void)f;
-    quic_acks_force(&r->path->data.acks);
-    return 0;
-}
-
 static int on_datagram(quic_conn *c, quic_received *r, const quic_frame *f) {
     (void)r;
     if (!c->transport.datagrams || f->datagram.len > DGRAM_RECEIVE_MAX - DGRAM_OVERHEAD)
@@ -160,7 +132,7 @@ static int on_datagram(quic_conn *c, quic_received *r, const quic_frame *f) {
 
 #define HANDLERS_COUNT 0x40
 
-static const frame_handler handlers[HANDLERS_COUNT] = {
+static const quic_frame_handler handlers[HANDLERS_COUNT] = {
     [FRAME_PADDING] = on_nothing,
     [FRAME_PING] = on_nothing,
     [FRAME_ACK] = on_ack,
@@ -185,22 +157,22 @@ static const frame_handler handlers[HANDLERS_COUNT] = {
     [FRAME_STREAM_DATA_BLOCKED] = on_blocked,
     [FRAME_STREAMS_BLOCKED_BIDI] = on_blocked,
     [FRAME_STREAMS_BLOCKED_UNI] = on_blocked,
-    [FRAME_NEW_CONNECTION_ID] = on_new_cid,
-    [FRAME_RETIRE_CONNECTION_ID] = on_retire_cid,
+    [FRAME_NEW_CONNECTION_ID] = quic_conn_on_new_cid,
+    [FRAME_RETIRE_CONNECTION_ID] = quic_conn_on_retire_cid,
     [FRAME_PATH_CHALLENGE] = on_path_challenge,
     [FRAME_PATH_RESPONSE] = on_path_response,
     [FRAME_CONNECTION_CLOSE] = on_close,
     [FRAME_APPLICATION_CLOSE] = on_close,
     [FRAME_HANDSHAKE_DONE] = on_handshake_done,
-    [FRAME_IMMEDIATE_ACK] = on_immediate_ack,
     [FRAME_DATAGRAM] = on_datagram,
     [FRAME_DATAGRAM_LEN] = on_datagram,
 };
 
-static frame_handler handler_of(uint64_t type) {
+static quic_frame_handler handler_of(uint64_t type) {
     if (type < HANDLERS_COUNT && handlers[type] != NULL)
         return handlers[type];
-    return on_not_negotiated;
+    quic_frame_handler extension = quic_conn_path_frame_handler(type);
+    return extension != NULL ? extension : on_unknown;
 }
 
 // New peer streams and stream events become events of the connection, once for a whole packet.

@@ -86,6 +86,14 @@ static void own_params(const quic_conn *c, quic_params *p) {
     p->initial_max_streams_uni = t->streams_uni;
     p->active_connection_id_limit = CIDS_PEER_MAX;
     p->max_datagram_frame_size = t->datagrams ? 65535 : 0;
+    p->has_min_ack_delay = true;
+    p->min_ack_delay_us = CONN_MIN_ACK_DELAY_US;
+    p->has_max_path_id = t->paths >= 2;
+    p->max_path_id = t->paths >= 2 ? t->paths - 1 : 0;
+    p->has_nat_traversal = t->paths >= 2 && t->nat_candidates > 0;
+    p->nat_traversal = t->nat_candidates;
+    p->has_address_discovery = t->send_observed || t->receive_observed;
+    p->address_discovery = t->send_observed && t->receive_observed ? 2 : t->receive_observed ? 1 : 0;
     p->has_initial_scid = true;
     p->initial_scid = c->scid;
     if (c->role == QUIC_CLIENT)
@@ -183,7 +191,7 @@ void quic_conn_tls_drop(quic_conn *c) {
 // --- The peer's transport parameters
 
 static bool cids_match(const quic_conn *c, const quic_params *p) {
-    const quic_peer_cid *first = quic_peer_cids_active(&c->path->peer_cids);
+    const quic_peer_cid *first = quic_peer_cids_active(&c->path->cids->peer);
     if (!p->has_initial_scid || !quic_cid_equal(&p->initial_scid, &first->cid))
         return false;
     if (c->role == QUIC_SERVER)
@@ -224,7 +232,7 @@ static int take_params(quic_conn *c, const tls_backend *backend) {
     if (c->role == QUIC_SERVER)
         apply_params(c);
     if (fresh.has_reset_token) {
-        quic_peer_cids_set_token(&c->path->peer_cids, fresh.reset_token);
+        quic_peer_cids_set_token(&c->path->cids->peer, fresh.reset_token);
         if (quic_endpoint_watch_reset(c->ep, c, fresh.reset_token) != 0)
             return QUIC_INTERNAL_ERROR;
     }
@@ -275,6 +283,7 @@ static int server_completed(quic_conn *c, const tls_backend *backend) {
             break;  // without tickets the peer only cannot resume
     }
     c->handshake_done_wanted = true;
+    c->new_tokens_wanted = c->transport.send_new_tokens ? CONN_NEW_TOKENS : 0;
     return 0;
 }
 
@@ -292,9 +301,13 @@ static int completed(quic_conn *c, const tls_backend *backend, uint64_t now) {
         c->early_attempted = c->early_accepted = backend->early_accepted(c->tls);
         r = server_completed(c, backend);
     }
+    if (r == 0)
+        r = quic_conn_multipath_start(c, now);
     if (r != 0)
         return r;
     c->path->pto_count = 0;
+    c->path->observed_wanted = c->transport.send_observed;
+    quic_conn_cids_issue(c);
     quic_qlog_handshake_complete(c->qlog, now, c->keys.suite->name);
     quic_conn_event(c, CONN_CONNECTED | CONN_OPENABLE);
     if (c->role == QUIC_SERVER)
@@ -384,7 +397,7 @@ int quic_conn_retry(quic_conn *c, const quic_packet *retry, uint64_t now) {
     hs->token_len = retry->token_len;
     hs->retried = true;
     hs->retry_scid = scid;
-    quic_peer_cids_replace_first(&c->path->peer_cids, &scid);
+    quic_peer_cids_replace_first(&c->path->cids->peer, &scid);
     quic_keys_dispose(&hs->write[0]);
     quic_keys_dispose(&hs->read[0]);
     if (quic_keys_initial(&scid, &hs->write[0], &hs->read[0]) != 0)

@@ -13,21 +13,28 @@ static const quic_ack_policy at_once = {.threshold = 0, .reordering = 1, .max_de
 typedef struct incoming_datagram {
     const quic_datagram *d;
     uint64_t now;
-    quic_path *path;
+    quic_path_cids *cids;  // of the first packet's connection id: says the path id
+    quic_path *path;       // null: a path id that is not open yet
 } incoming_datagram;
 
 static bool same_peer(const quic_path *p, const quic_datagram *d) {
     return addr_equal(&p->remote, &d->remote);
 }
 
+// The path id is open, or a server's to open: a packet that opens makes the path (the multipath draft).
+static bool path_allowed(const quic_conn *c, const quic_path_cids *cids) {
+    return cids->path != NULL || (c->role == QUIC_SERVER && c->mp != NULL && !quic_conn_id_gone(c, cids->id));
+}
+
 // Whether packets may come from this address at all. A client that sent its first flight to several addresses takes
-// the server's answer from any of them, until a Handshake packet proves which one it is.
+// the server's answer from any of them, until a Handshake packet proves which one it is. Later a server is heard from
+// elsewhere only for the probes of NAT traversal.
 static bool address_allowed(const quic_conn *c, const quic_path *p, const quic_datagram *d) {
-    if (same_peer(p, d))
+    if (p == NULL || same_peer(p, d))
         return true;
-    if (c->role == QUIC_CLIENT)
-        return c->hs != NULL && !c->hs->handshake_authenticated && c->transport.server_migration;
-    return c->confirmed;
+    if (c->role == QUIC_SERVER || c->confirmed)
+        return c->confirmed && (c->role == QUIC_SERVER || quic_conn_has_nat_traversal(c));
+    return c->hs != NULL && !c->hs->handshake_authenticated && c->transport.server_migration;
 }
 
 static void on_version_negotiation(quic_conn *c, const quic_packet *packet, uint64_t now) {
@@ -43,7 +50,7 @@ static void client_authenticated(quic_conn *c, const quic_packet *packet, const 
     if (!hs->authenticated && packet->type == QUIC_INITIAL) {
         quic_cid scid = {.len = (uint8_t)packet->scid_len};
         memcpy(scid.bytes, packet->scid, packet->scid_len);
-        quic_peer_cids_replace_first(&in->path->peer_cids, &scid);
+        quic_peer_cids_replace_first(&in->cids->peer, &scid);
     }
     hs->authenticated = true;
     hs->flight_len = 0;
@@ -88,15 +95,10 @@ static bool long_keys(quic_conn *c, const quic_packet *packet, quic_space_id *sp
 }
 
 // A packet of the next key phase was opened: follow (RFC 9001, section 6.2).
-static int follow_key_update(quic_conn *c, quic_path *path, uint64_t now) {
-    if (c->keys.generation > 0 && !c->keys.update_acked && path->phase_first_sent != QUIC_PN_NONE)
+static int follow_key_update(quic_conn *c, uint64_t now) {
+    if (c->keys.generation > 0 && !c->keys.update_acked)
         return QUIC_KEY_UPDATE_ERROR;
-    if (quic_key_phases_update(&c->keys, now, 3 * quic_conn_pto(c, path)) != 0)
-        return QUIC_INTERNAL_ERROR;
-    path->phase_first_sent = path->data.sent.next;
-    c->keys.update_acked = false;
-    quic_qlog_key_updated(c->qlog, now, c->keys.generation, true);
-    return 0;
+    return quic_conn_phase_update(c, now, true) == 0 ? 0 : QUIC_INTERNAL_ERROR;
 }
 
 // The peer uses another address: a NAT rebinding, or a real move (RFC 9000, section 9).
@@ -107,16 +109,16 @@ static void maybe_migrate(quic_conn *c, const incoming_datagram *in, const quic_
             p->local = in->d->local;
         return;
     }
-    if (c->role != QUIC_SERVER || !c->confirmed || r->probing_only || r->pn != p->data.acks.largest)
+    if (c->role != QUIC_SERVER || !c->confirmed || r->probing_only || r->pn != p->data.acks.largest || p->abandoned)
         return;
     quic_path_config config = quic_conn_path_config(c);
     uint64_t old_pto = quic_conn_pto(c, p);
     quic_path_move(p, &in->d->remote, &in->d->local, &config, quic_endpoint_random(c->ep), in->now);
     p->received = in->d->len;
     p->validation_ends = in->now + 3 * time_max(quic_conn_pto(c, p), old_pto);
-    quic_peer_cid old = *quic_peer_cids_active(&p->peer_cids);
-    if (quic_peer_cids_rotate(&p->peer_cids) && quic_conn_peer_cid_changed(c, p, &old) != 0)
-        quic_conn_fail(c, QUIC_INTERNAL_ERROR, 0, "", in->now);
+    (void)quic_conn_rotate_cid(c, p->cids);
+    p->observed_wanted = c->transport.send_observed;
+    quic_conn_choose_path(c);
     quic_mtud_start(&p->mtud, in->now);
 }
 
@@ -128,6 +130,7 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         .space = space_id,
         .path = in->path,
         .remote = &in->d->remote,
+        .local = &in->d->local,
         .pn = pn,
         .now = in->now,
         .probing_only = true,
@@ -155,6 +158,10 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         return;
     }
     quic_conn_idle_restart(c, in->now);
+    quic_conn_path_active(c, in->path, in->now);
+    // What still comes on a path that ends is acknowledged at once: its space will not live long.
+    if (in->path->abandoned)
+        quic_acks_force(&in->path->data.acks);
     if (space_id == QUIC_SPACE_DATA)
         maybe_migrate(c, in, &r);
 }
@@ -165,28 +172,40 @@ static void open_failed(quic_conn *c, uint64_t now) {
         quic_conn_fail(c, QUIC_AEAD_LIMIT_REACHED, 0, "", now);
 }
 
-static void receive_short(quic_conn *c, const quic_packet *packet, const incoming_datagram *in) {
+// A server opens the path that a packet proves its client to have opened.
+static bool open_path(quic_conn *c, incoming_datagram *in) {
+    in->path = quic_conn_path_begin(c, in->cids, &in->d->remote, &in->d->local, in->now);
+    if (in->path == NULL)
+        return false;
+    in->path->received = in->path->bytes_in = in->d->len;
+    in->path->datagrams_in = 1;
+    return true;
+}
+
+static void receive_short(quic_conn *c, const quic_packet *packet, incoming_datagram *in) {
     // Data that overtakes the end of the handshake is not kept: loss recovery brings it again.
     if (!quic_keys_present(&c->keys.read) || c->state == CONN_HANDSHAKING)
         return;
-    quic_path *path = in->path;
+    const quic_acks *acks = in->path != NULL ? &in->path->data.acks : NULL;
     uint64_t truncated;
     int pn_size = quic_packet_unprotect(c->keys.read.hp, packet->bytes, packet->len, packet->pn_offset, &truncated);
     if (pn_size < 0)
         return;
-    uint64_t pn = quic_pn_decode(truncated, (size_t)pn_size, path->data.acks.largest);
-    if (quic_acks_is_duplicate(&path->data.acks, pn))
+    uint64_t pn = quic_pn_decode(truncated, (size_t)pn_size, acks != NULL ? acks->largest : QUIC_PN_NONE);
+    if (acks != NULL && quic_acks_is_duplicate(acks, pn))
         return;
     bool new_phase = false;
-    int len = quic_key_phases_open(&c->keys, packet->bytes, packet->len, packet->pn_offset, (size_t)pn_size, path->id,
-                                   pn, &new_phase);
+    int len = quic_key_phases_open(&c->keys, packet->bytes, packet->len, packet->pn_offset, (size_t)pn_size,
+                                   in->cids->id, pn, &new_phase);
     if (len < 0) {
         open_failed(c, in->now);
         return;
     }
+    if (in->path == NULL && !open_path(c, in))
+        return;
     int error = (packet->bytes[0] & SHORT_RESERVED) != 0 ? QUIC_PROTOCOL_VIOLATION : 0;
     if (error == 0 && new_phase)
-        error = follow_key_update(c, path, in->now);
+        error = follow_key_update(c, in->now);
     if (error != 0) {
         quic_conn_fail(c, error, 0, "", in->now);
         return;
@@ -207,7 +226,7 @@ static void receive_long(quic_conn *c, const quic_packet *packet, const incoming
             quic_conn_end(c, IROH_ERR_NOMEM, in->now);
         return;
     }
-    if (!long_keys(c, packet, &space_id, &keys))
+    if (in->path == NULL || !long_keys(c, packet, &space_id, &keys))
         return;
     quic_space *space = quic_conn_space(c, in->path, space_id);
     uint64_t truncated;
@@ -230,16 +249,19 @@ static void receive_long(quic_conn *c, const quic_packet *packet, const incoming
     accept_packet(c, packet, in, space_id, pn, payload, (size_t)len);
 }
 
-void quic_conn_receive(quic_conn *c, quic_path *path, const quic_datagram *d, uint64_t now) {
-    if (c->state >= CONN_DRAINING || !address_allowed(c, path, d))
+void quic_conn_receive(quic_conn *c, quic_path_cids *cids, const quic_datagram *d, uint64_t now) {
+    quic_path *path = cids->path;
+    if (c->state >= CONN_DRAINING || !path_allowed(c, cids) || !address_allowed(c, path, d))
         return;
-    path->bytes_in += d->len;
-    path->datagrams_in++;
-    if (!path->validated && same_peer(path, d))
-        path->received += d->len;
+    if (path != NULL) {
+        path->bytes_in += d->len;
+        path->datagrams_in++;
+        if (!path->validated && same_peer(path, d))
+            path->received += d->len;
+    }
     if (c->state == CONN_CLOSING)
         quic_conn_close_datagram(c);
-    incoming_datagram in = {.d = d, .now = now, .path = path};
+    incoming_datagram in = {.d = d, .now = now, .cids = cids, .path = path};
     uint8_t *at = d->bytes;
     size_t left = d->len;
     quic_packet packet;

@@ -8,7 +8,8 @@
 #define PTO_EXPONENT_MAX 16
 #define PTO_STEP_CAP NS_PER_S  // consecutive probe timeouts grow by at most this
 #define PERSISTENT_PTOS 3
-#define ACK_DELAY_MAX (UINT64_C(1) << 32)  // larger ones make no difference and would not fit once scaled
+#define ACK_DELAY_MAX (UINT64_C(1) << 32)    // larger ones make no difference and would not fit once scaled
+#define FRAME_EXTENSIONS FRAME_PATH_ABANDON  // the first type of the control frames in conn_path_frames.c
 #define CLIENT_PROBES 1
 #define PROBES 2
 
@@ -39,6 +40,13 @@ uint64_t quic_conn_pto(const quic_conn *c, const quic_path *path) {
 
 // --- What happens to frames
 
+// The ranges of an ACK need no repeating; it may have been about another path than the one that carried it.
+static void ack_confirmed(const frame_origin *o, const quic_sent_frame *f) {
+    quic_path *about = o->space == QUIC_SPACE_DATA ? quic_conn_path(o->c, (uint32_t)f->offset) : o->path;
+    if (about != NULL)
+        quic_acks_confirmed(&quic_conn_space(o->c, about, o->space)->acks, f->id);
+}
+
 static void frame_acked(void *user, const quic_sent_frame *f, uint64_t pn) {
     frame_origin *o = user;
     (void)pn;
@@ -50,16 +58,21 @@ static void frame_acked(void *user, const quic_sent_frame *f, uint64_t pn) {
             quic_sendbuf_acked(&crypto->out, f->offset, f->len);
         break;
     case FRAME_ACK:
-        quic_acks_confirmed(&quic_conn_space(o->c, o->path, o->space)->acks, f->id);
+        ack_confirmed(o, f);
         break;
     case FRAME_RETIRE_CONNECTION_ID:
-        quic_peer_cids_retire_acked(&o->path->peer_cids);
+        quic_conn_retire_acked(o->c, (uint32_t)f->offset);
         break;
     case FRAME_NEW_CONNECTION_ID:
     case FRAME_HANDSHAKE_DONE:
+    case FRAME_NEW_TOKEN:
+    case FRAME_OBSERVED_ADDRESS_V4:
         break;
     default:
-        quic_streams_acked(&o->c->streams, f);
+        if (f->type >= FRAME_EXTENSIONS)
+            quic_conn_control_acked(o->c, f);
+        else
+            quic_streams_acked(&o->c->streams, f);
         break;
     }
 }
@@ -77,16 +90,26 @@ static void frame_lost(void *user, const quic_sent_frame *f, uint64_t pn) {
     case FRAME_ACK:
         break;
     case FRAME_NEW_CONNECTION_ID:
-        o->path->cids_again |= (uint16_t)(1U << (f->id % CIDS_LOCAL_MAX));
+        quic_conn_cids_lost(o->c, (uint32_t)f->offset, f->id);
         break;
     case FRAME_RETIRE_CONNECTION_ID:
-        quic_peer_cids_retire_again(&o->path->peer_cids, f->id);
+        quic_conn_retire_lost(o->c, (uint32_t)f->offset, f->id);
         break;
     case FRAME_HANDSHAKE_DONE:
         o->c->handshake_done_wanted = true;
         break;
+    case FRAME_NEW_TOKEN:
+        o->c->new_tokens_wanted++;
+        break;
+    case FRAME_OBSERVED_ADDRESS_V4:
+        // A newer address has its own report.
+        o->path->observed_wanted |= f->offset == o->path->generation && !o->path->abandoned;
+        break;
     default:
-        quic_streams_lost(&o->c->streams, f);
+        if (f->type >= FRAME_EXTENSIONS)
+            quic_conn_control_lost(o->c, f);
+        else
+            quic_streams_lost(&o->c->streams, f);
         break;
     }
 }
@@ -255,7 +278,7 @@ static uint64_t backed_off(uint64_t base, uint32_t count) {
 static uint64_t earliest_loss(const quic_conn *c, const quic_path *p, quic_space_id *space) {
     uint64_t at = p->data.sent.loss_time;
     *space = QUIC_SPACE_DATA;
-    for (int i = 0; c->hs != NULL && i < 2; i++) {
+    for (int i = 0; c->hs != NULL && p->id == 0 && i < 2; i++) {
         if (c->hs->spaces[i].sent.loss_time < at) {
             at = c->hs->spaces[i].sent.loss_time;
             *space = (quic_space_id)i;
@@ -274,7 +297,7 @@ static uint64_t space_pto(const quic_conn *c, const quic_path *p, const quic_spa
 // A client keeps probing until it knows that the server has validated its address, even with nothing in flight, or
 // both could wait for ever (RFC 9002, section 6.2.2.1).
 static uint64_t deadlock_pto(const quic_conn *c, const quic_path *p) {
-    if (c->hs == NULL || c->role != QUIC_CLIENT || c->hs->peer_completed_validation)
+    if (c->hs == NULL || p->id != 0 || c->role != QUIC_CLIENT || c->hs->peer_completed_validation)
         return TIME_NEVER;
     if (c->hs->spaces[0].sent.eliciting + c->hs->spaces[1].sent.eliciting > 0)
         return TIME_NEVER;
@@ -284,7 +307,7 @@ static uint64_t deadlock_pto(const quic_conn *c, const quic_path *p) {
 static uint64_t earliest_pto(const quic_conn *c, const quic_path *p, quic_space_id *space) {
     uint64_t at = TIME_NEVER;
     *space = QUIC_SPACE_DATA;
-    for (int i = 0; c->hs != NULL && i < 2; i++) {
+    for (int i = 0; c->hs != NULL && p->id == 0 && i < 2; i++) {
         uint64_t t = space_pto(c, p, &c->hs->spaces[i], false);
         if (t < at) {
             at = t;
@@ -297,7 +320,7 @@ static uint64_t earliest_pto(const quic_conn *c, const quic_path *p, quic_space_
         *space = quic_keys_present(&c->hs->write[1]) ? QUIC_SPACE_HANDSHAKE : QUIC_SPACE_INITIAL;
     }
     // Before the handshake is confirmed the peer may be unable to read 1-RTT packets (RFC 9002, section 6.2.1).
-    t = c->confirmed ? space_pto(c, p, &p->data, true) : TIME_NEVER;
+    t = c->confirmed && !p->abandoned ? space_pto(c, p, &p->data, true) : TIME_NEVER;
     if (t < at) {
         at = t;
         *space = QUIC_SPACE_DATA;

@@ -5,18 +5,28 @@
 
 #include "quic/conn_state.h"
 
+uint64_t quic_conn_max_pto(const quic_conn *c) {
+    uint64_t pto = 0;
+    for (size_t i = 0; i < c->path_count; i++)
+        pto = time_max(pto, quic_conn_pto(c, c->paths[i]));
+    return pto;
+}
+
 void quic_conn_idle_restart(quic_conn *c, uint64_t now) {
     c->idle_restarted_by_send = false;
     if (c->idle_timeout != 0)
-        c->idle_at = now + time_max(c->idle_timeout, 3 * quic_conn_pto(c, c->path));
+        c->idle_at = now + time_max(c->idle_timeout, 3 * quic_conn_max_pto(c));
     else
         c->idle_at = TIME_NEVER;
-    if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
+    // With multipath each path keeps itself alive.
+    if (c->mp != NULL)
+        c->keep_alive_at = TIME_NEVER;
+    else if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
         c->keep_alive_at = now + c->transport.keep_alive;
 }
 
-static uint64_t acks_deadline(const quic_conn *c) {
-    uint64_t at = c->path->data.acks.deadline;
+static uint64_t handshake_acks_deadline(const quic_conn *c) {
+    uint64_t at = TIME_NEVER;
     for (int i = 0; c->hs != NULL && i < 2; i++) {
         if (quic_keys_present(&c->hs->write[i]))
             at = time_min(at, c->hs->spaces[i].acks.deadline);
@@ -24,24 +34,28 @@ static uint64_t acks_deadline(const quic_conn *c) {
     return at;
 }
 
-static uint64_t mtud_deadline(const quic_conn *c) {
-    return c->confirmed && c->path->validated ? quic_mtud_deadline(&c->path->mtud) : TIME_NEVER;
+// What is due but could not leave (no credit, no keys, no window) must not spin.
+static uint64_t later(uint64_t at, uint64_t now) {
+    return at > now ? at : TIME_NEVER;
+}
+
+static uint64_t path_deadline(const quic_conn *c, const quic_path *p, uint64_t now) {
+    uint64_t at = time_min(p->pacing_at, quic_conn_loss_deadline(c, p, now));
+    at = time_min(at, later(p->data.acks.deadline, now));
+    at = time_min(at, time_min(p->challenge_at, p->validation_ends));
+    if (c->confirmed && p->validated)
+        at = time_min(at, later(quic_mtud_deadline(&p->mtud), now));
+    return at;
 }
 
 static uint64_t open_deadline(const quic_conn *c, uint64_t now) {
-    const quic_path *p = c->path;
-    uint64_t at = time_min(c->idle_at, c->pacing_at);
-    at = time_min(at, quic_conn_loss_deadline(c, p, now));
-    uint64_t acks = acks_deadline(c);
-    // An acknowledgement that is due but could not leave (no credit, no keys) must not spin.
-    if (acks > now)
-        at = time_min(at, acks);
+    uint64_t at = time_min(c->idle_at, later(handshake_acks_deadline(c), now));
     at = time_min(at, c->keep_alive_at);
     at = time_min(at, c->keys.discard_previous_at);
     at = time_min(at, c->tls_until);
-    at = time_min(at, time_min(p->challenge_at, p->validation_ends));
-    uint64_t mtud = mtud_deadline(c);
-    return mtud > now ? time_min(at, mtud) : at;
+    for (size_t i = 0; i < c->path_count; i++)
+        at = time_min(at, path_deadline(c, c->paths[i], now));
+    return time_min(at, quic_conn_paths_deadline(c));
 }
 
 void quic_conn_update_timer(quic_conn *c, uint64_t now) {
@@ -66,6 +80,7 @@ static void validation_failed(quic_conn *c, uint64_t now) {
     p->validated = true;
     p->generation++;
     quic_sent_follow(&p->data.sent, p->generation);
+    quic_conn_choose_path(c);
     (void)now;
 }
 
@@ -98,9 +113,11 @@ void quic_conn_timeout(quic_conn *c, uint64_t now) {
     if (now >= c->tls_until)
         quic_conn_tls_drop(c);
     if (now >= c->keep_alive_at) {
-        c->ping_wanted = true;
+        c->path->ping_wanted = true;
         c->keep_alive_at = now + c->transport.keep_alive;
     }
-    path_timeout(c, c->path, now);
+    for (size_t i = 0; i < c->path_count; i++)
+        path_timeout(c, c->paths[i], now);
+    quic_conn_paths_timeout(c, now);
     quic_conn_wake(c);
 }

@@ -158,13 +158,13 @@ static uint64_t cid_key(const uint8_t cid[static QUIC_LOCAL_CID]) {
     return key;
 }
 
-int quic_endpoint_issue_cid(quic_endpoint *ep, quic_path *path, uint8_t out[static QUIC_LOCAL_CID]) {
+int quic_endpoint_issue_cid(quic_endpoint *ep, quic_path_cids *cids, uint8_t out[static QUIC_LOCAL_CID]) {
     do
         entropy_fill(&ep->config.random, out, QUIC_LOCAL_CID);
     while (map_get(&ep->cids, cid_key(out)) != NULL);
     uint64_t seq;
-    int r = map_put(&ep->cids, cid_key(out), path);
-    if (r == 0 && !quic_local_cids_issue(&path->local_cids, out, &seq)) {
+    int r = map_put(&ep->cids, cid_key(out), cids);
+    if (r == 0 && !quic_local_cids_issue(&cids->local, out, &seq)) {
         (void)map_remove(&ep->cids, cid_key(out));
         return IROH_ERR_LIMIT;
     }
@@ -243,23 +243,19 @@ int quic_endpoint_add_conn(quic_endpoint *ep, quic_conn *c) {
     return 0;
 }
 
-static void unlink_cids(quic_endpoint *ep, const quic_path *p) {
-    for (uint64_t seq = p->local_cids.base; seq < p->local_cids.next; seq++) {
-        const quic_local_cid *cid = quic_local_cids_get(&p->local_cids, seq);
-        if (cid != NULL)
-            quic_endpoint_drop_cid(ep, cid->bytes);
-    }
-    const quic_peer_cid *peer = quic_peer_cids_active(&p->peer_cids);
-    if (peer != NULL && peer->has_token)
-        quic_endpoint_unwatch_reset(ep, p->conn, peer->token);
+size_t quic_endpoint_make_token(quic_endpoint *ep, const addr *to, uint64_t now, uint8_t *out, size_t room) {
+    static const quic_cid none = {0};
+    uint8_t nonce[QUIC_TOKEN_NONCE];
+    entropy_fill(&ep->config.random, nonce, sizeof nonce);
+    int len = quic_token_make(&ep->token_key, QUIC_TOKEN_NEW, to, &none, ep->config.wall_clock + now, nonce, out, room);
+    return len > 0 ? (size_t)len : 0;
 }
 
 void quic_endpoint_retire(quic_endpoint *ep, quic_conn *c) {
     quic_endpoint_handshake_over(ep, c, false);
     heap_remove(&ep->timers, &c->timer);
     list_remove(&c->send_link);
-    if (c->path != NULL)
-        unlink_cids(ep, c->path);
+    quic_conn_cids_forget(c);
     if (c->hs != NULL && c->hs->route.linked)
         quic_endpoint_drop_route(ep, &c->hs->route);
     if (!c->released)

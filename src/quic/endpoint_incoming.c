@@ -292,7 +292,7 @@ int quic_incoming_accept(quic_incoming *in, uint64_t now, quic_conn **out) {
         c->qlog = ep->config.qlog(ep->config.qlog_user, QUIC_SERVER, &config.odcid);
     for (size_t i = 0; i < in->count; i++) {
         quic_datagram d = kept_datagram(in, i);
-        quic_conn_receive(c, c->path, &d, now);
+        quic_conn_receive(c, c->path->cids, &d, now);
     }
     incoming_end(in);
     *out = c;

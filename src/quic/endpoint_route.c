@@ -33,7 +33,7 @@ void quic_endpoint_drop_route(quic_endpoint *ep, quic_route *route) {
     route->linked = false;
 }
 
-static quic_path *path_of(const quic_endpoint *ep, const quic_packet *packet) {
+static quic_path_cids *cids_of(const quic_endpoint *ep, const quic_packet *packet) {
     return packet->dcid_len == QUIC_LOCAL_CID ? map_get(&ep->cids, first_bytes(packet->dcid)) : NULL;
 }
 
@@ -62,11 +62,14 @@ static bool take_reset(quic_endpoint *ep, const quic_datagram *d, uint64_t now) 
     quic_conn *c = map_get(&ep->resets, first_bytes(token));
     if (c == NULL)
         return false;
-    const quic_peer_cid *active = quic_peer_cids_active(&c->path->peer_cids);
-    if (!active->has_token || !same_token(active->token, token))
-        return false;
-    quic_conn_end(c, IROH_ERR_STATELESS, now);
-    return true;
+    for (size_t i = 0; i < c->cids_count; i++) {
+        const quic_peer_cid *active = quic_peer_cids_active(&c->cids[i]->peer);
+        if (active == NULL || !active->has_token || !same_token(active->token, token))
+            continue;
+        quic_conn_end(c, IROH_ERR_STATELESS, now);
+        return true;
+    }
+    return false;
 }
 
 static void send_reset(quic_endpoint *ep, const quic_packet *packet, const quic_datagram *d, uint64_t now) {
@@ -96,14 +99,10 @@ static void send_version_negotiation(quic_endpoint *ep, const quic_packet *packe
         quic_endpoint_reply_drop(ep, r);
 }
 
-static void deliver(quic_conn *c, quic_path *path, const quic_datagram *d, uint64_t now) {
-    quic_conn_receive(c, path, d, now);
-}
-
 static void unrouted_long(quic_endpoint *ep, const quic_packet *packet, const quic_datagram *d, uint64_t now) {
     quic_route *route = route_of(ep, packet);
     if (route != NULL && route->conn != NULL)
-        deliver(route->conn, route->conn->path, d, now);
+        quic_conn_receive(route->conn, route->conn->path->cids, d, now);
     else if (route != NULL)
         quic_incoming_add(route->incoming, d);
     else if (packet->type == QUIC_INITIAL && !take_reset(ep, d, now))
@@ -130,9 +129,9 @@ void quic_endpoint_receive(quic_endpoint *ep, const quic_datagram *d, uint64_t n
             ep->stats.datagrams_dropped++;
         return;
     }
-    quic_path *path = path_of(ep, &packet);
-    if (path != NULL) {
-        deliver(path->conn, path, d, now);
+    quic_path_cids *cids = cids_of(ep, &packet);
+    if (cids != NULL) {
+        quic_conn_receive(cids->conn, cids, d, now);
         return;
     }
     if (packet.type != QUIC_1RTT) {

@@ -37,19 +37,20 @@ void quic_path_choose_skip(quic_path *p, const entropy *random) {
         p->skip_at = p->data.sent.next;
 }
 
-quic_path *quic_path_new(struct quic_conn *conn, uint32_t id, const addr *remote, const addr *local,
-                         const quic_path_config *config, const entropy *random, uint64_t now) {
+quic_path *quic_path_new(quic_path_cids *cids, const addr *remote, const addr *local, const quic_path_config *config,
+                         const entropy *random, uint64_t now) {
     quic_path *p = calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    p->conn = conn;
-    p->id = id;
+    p->conn = cids->conn;
+    p->cids = cids;
+    p->id = cids->id;
     p->remote = *remote;
     p->local = *local;
     space_init(&p->data);
-    quic_local_cids_init(&p->local_cids);
-    p->challenge_at = TIME_NEVER;
-    p->validation_ends = TIME_NEVER;
+    p->challenge_at = p->validation_ends = p->pacing_at = TIME_NEVER;
+    p->drain_at = p->idle_at = p->keep_alive_at = TIME_NEVER;
+    cids->path = p;
     p->phase_first_sent = QUIC_PN_NONE;
     p->skip_at = QUIC_PN_NONE;
     if (config->skip_packet_numbers)
@@ -63,6 +64,7 @@ void quic_path_free(quic_path *p, pool *frames) {
         return;
     quic_sent_dispose(&p->data.sent, frames);
     quic_acks_dispose(&p->data.acks);
+    p->cids->path = NULL;
     free(p);
 }
 
@@ -97,38 +99,44 @@ uint64_t quic_path_credit(const quic_path *p) {
 void quic_path_challenge(quic_path *p, const entropy *random, uint64_t now, uint8_t out[static 8]) {
     entropy_fill(random, out, 8);
     if (p->challenge_count == PATH_CHALLENGES) {
-        memmove(p->challenges[0], p->challenges[1], sizeof p->challenges - sizeof p->challenges[0]);
+        memmove(&p->challenges[0], &p->challenges[1], sizeof p->challenges - sizeof p->challenges[0]);
         p->challenge_count--;
     }
-    memcpy(p->challenges[p->challenge_count++], out, 8);
+    quic_path_probe *probe = &p->challenges[p->challenge_count++];
+    memcpy(probe->data, out, 8);
+    probe->time = now;
     uint64_t wait = quic_rtt_pto(&p->rtt) << (p->challenge_tries < 8 ? p->challenge_tries : 8);
     p->challenge_tries++;
     p->challenge_at = now + time_min(wait, PATH_CHALLENGE_CAP);
     p->challenge_wanted = false;
 }
 
-bool quic_path_responded(quic_path *p, const uint8_t data[static 8]) {
+static void validated(quic_path *p) {
+    p->validated = true;
+    p->challenge_count = 0;
+    p->challenge_tries = 0;
+    p->challenge_wanted = false;
+    p->challenge_at = TIME_NEVER;
+    p->validation_ends = TIME_NEVER;
+    p->previous_remote = (addr){0};
+}
+
+bool quic_path_responded(quic_path *p, const uint8_t data[static 8], uint64_t now) {
     for (size_t i = 0; i < p->challenge_count; i++) {
-        if (memcmp(p->challenges[i], data, 8) != 0)
+        if (memcmp(p->challenges[i].data, data, 8) != 0)
             continue;
-        p->validated = true;
-        p->challenge_count = 0;
-        p->challenge_tries = 0;
-        p->challenge_wanted = false;
-        p->challenge_at = TIME_NEVER;
-        p->validation_ends = TIME_NEVER;
-        p->previous_remote = (addr){0};
+        if (!p->rtt.sampled && now > p->challenges[i].time)
+            quic_rtt_init(&p->rtt, now - p->challenges[i].time);
+        validated(p);
         return true;
     }
     return false;
 }
 
-void quic_path_queue_response(quic_path *p, const uint8_t data[static 8], const addr *to) {
+void quic_path_queue_response(quic_path *p, const uint8_t data[static 8]) {
     if (p->response_count == PATH_RESPONSES) {
-        memmove(&p->responses[0], &p->responses[1], sizeof p->responses - sizeof p->responses[0]);
+        memmove(p->responses[0], p->responses[1], sizeof p->responses - sizeof p->responses[0]);
         p->response_count--;
     }
-    quic_path_response *r = &p->responses[p->response_count++];
-    memcpy(r->data, data, 8);
-    r->to = *to;
+    memcpy(p->responses[p->response_count++], data, 8);
 }

@@ -29,13 +29,22 @@ static addr ip4(uint8_t last, uint16_t port) {
     return addr_ip4((const uint8_t[]){192, 0, 2, last}, port);
 }
 
-static quic_path *path(void) {
+static quic_path_cids ids;  // of the path under test: there is one at a time
+
+static quic_path *path_with(const quic_path_config *with) {
     addr remote = ip4(1, 1000), local = ip4(9, 9);
-    quic_path *p = quic_path_new(NULL, 0, &remote, &local, &config, &source, NOW);
-    assert_non_null(p);
     quic_cid first = {.len = 8};
-    quic_peer_cids_init(&p->peer_cids, &first);
+    ids = (quic_path_cids){.id = 3};
+    quic_peer_cids_init(&ids.peer, &first);
+    quic_path *p = quic_path_new(&ids, &remote, &local, with, &source, NOW);
+    assert_non_null(p);
+    assert_ptr_equal(ids.path, p);
+    assert_int_equal(p->id, 3);
     return p;
+}
+
+static quic_path *path(void) {
+    return path_with(&config);
 }
 
 static void free_path(quic_path *p) {
@@ -91,23 +100,39 @@ static void challenges_are_repeated_ever_more_slowly(void **state) {
 
 static void an_answer_to_any_of_the_latest_challenges_proves_the_path(void **state) {
     (void)state;
-    for (size_t which = 0; which < 6; which++) {
+    for (size_t which = 0; which < PATH_CHALLENGES + 2; which++) {
         quic_path *p = path();
-        uint8_t data[6][8], wrong[8];
-        for (size_t i = 0; i < 6; i++)
+        uint8_t data[PATH_CHALLENGES + 2][8], wrong[8];
+        for (size_t i = 0; i < PATH_CHALLENGES + 2; i++)
             quic_path_challenge(p, &source, NOW, data[i]);
         memcpy(wrong, data[which], 8);
         wrong[7] ^= 1;
-        assert_false(quic_path_responded(p, wrong));
+        assert_false(quic_path_responded(p, wrong, NOW));
         // Two more than are remembered: the first two are forgotten.
-        assert_int_equal(quic_path_responded(p, data[which]), which >= 6 - PATH_CHALLENGES);
-        assert_int_equal(p->validated, which >= 6 - PATH_CHALLENGES);
+        assert_int_equal(quic_path_responded(p, data[which], NOW), which >= 2);
+        assert_int_equal(p->validated, which >= 2);
         if (p->validated) {
             assert_int_equal(p->challenge_at, TIME_NEVER);
-            assert_false(quic_path_responded(p, data[which]));
+            assert_false(quic_path_responded(p, data[which], NOW));
         }
         free_path(p);
     }
+}
+
+static void the_time_of_the_answer_is_the_first_estimate(void **state) {
+    (void)state;
+    uint8_t data[8];
+    quic_path *p = path();
+    quic_path_challenge(p, &source, NOW, data);
+    assert_true(quic_path_responded(p, data, NOW + 20 * NS_PER_MS));
+    assert_int_equal(p->rtt.smoothed, 20 * NS_PER_MS);
+    assert_false(p->rtt.sampled);
+    // A measured one stays.
+    quic_rtt_sample(&p->rtt, NS_PER_MS, 0);
+    quic_path_challenge(p, &source, NOW, data);
+    assert_true(quic_path_responded(p, data, NOW + 20 * NS_PER_MS));
+    assert_int_equal(p->rtt.smoothed, NS_PER_MS);
+    free_path(p);
 }
 
 static void another_port_leaves_the_estimates(void **state) {
@@ -129,7 +154,7 @@ static void another_port_leaves_the_estimates(void **state) {
     assert_int_equal(p->generation, 0);
     assert_int_equal(p->rtt.smoothed, NS_PER_MS);
     // An answer to a challenge for the old address says nothing about the new one.
-    assert_false(quic_path_responded(p, data));
+    assert_false(quic_path_responded(p, data, NOW));
     free_path(p);
 }
 
@@ -161,16 +186,13 @@ static void another_host_starts_anew(void **state) {
 static void the_oldest_response_is_forgotten(void **state) {
     (void)state;
     quic_path *p = path();
-    addr to = ip4(4, 4);
     for (uint8_t i = 0; i < PATH_RESPONSES + 3; i++) {
         uint8_t data[8] = {i};
-        quic_path_queue_response(p, data, &to);
+        quic_path_queue_response(p, data);
     }
     assert_int_equal(p->response_count, PATH_RESPONSES);
-    for (uint8_t i = 0; i < PATH_RESPONSES; i++) {
-        assert_int_equal(p->responses[i].data[0], i + 3);
-        assert_true(addr_equal(&p->responses[i].to, &to));
-    }
+    for (uint8_t i = 0; i < PATH_RESPONSES; i++)
+        assert_int_equal(p->responses[i][0], i + 3);
     free_path(p);
 }
 
@@ -198,10 +220,8 @@ static void a_path_that_is_to_skip_chooses_at_once(void **state) {
     (void)state;
     quic_path_config skipping = config;
     skipping.skip_packet_numbers = true;
-    addr remote = ip4(1, 1000);
     for (int i = 0; i < 100; i++) {
-        quic_path *p = quic_path_new(NULL, 0, &remote, &remote, &skipping, &source, NOW);
-        assert_non_null(p);
+        quic_path *p = path_with(&skipping);
         assert_in_range(p->skip_at, 0, SKIP_WIDTH_MIN - 1);
         free_path(p);
     }
@@ -213,6 +233,7 @@ int main(void) {
         cmocka_unit_test(three_times_what_came_may_be_sent_until_it_is_proven),
         cmocka_unit_test(challenges_are_repeated_ever_more_slowly),
         cmocka_unit_test(an_answer_to_any_of_the_latest_challenges_proves_the_path),
+        cmocka_unit_test(the_time_of_the_answer_is_the_first_estimate),
         cmocka_unit_test(another_port_leaves_the_estimates),
         cmocka_unit_test(another_host_starts_anew),
         cmocka_unit_test(the_oldest_response_is_forgotten),
