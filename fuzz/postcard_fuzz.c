@@ -1,5 +1,5 @@
-// A list of things to read, ended by a zero byte, and the bytes to read them from. Each value that is read is written and
-// read again; what it is written in is no longer than what it came from.
+// A list of things to read, ended by a zero byte, and the bytes to read them from. Each value that is read is written
+// and read again; what it is written in is no longer than what it came from.
 #include "base/postcard.h"
 
 #include <string.h>

@@ -12,7 +12,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define INPUT_MAX 16384
-// Relays grow by percent-encoding, to three times their length, and by 2 for "/" and the longer length; base32 adds 3/5.
+// Relays grow by percent-encoding, to three times their length, and by 2 for "/" and the longer length; base32 adds
+// 3/5.
 #define TEXT_MAX (INPUT_MAX * 8)
 
 static const char prefix[] = "endpoint";

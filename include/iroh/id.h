@@ -45,8 +45,8 @@ IROH_API void iroh_secret_key_to_hex(const iroh_secret_key *key, char out[IROH_K
 
 // Besides the above, IROH_ERR_KEY: not a point of the curve.
 IROH_API int iroh_public_key_from_text(iroh_public_key *out, const char *text);
-// IROH_ERR_KEY: not a point of the curve. Points of small order and non-canonical forms are taken, as by
-// the original; they verify no signature, so nobody can connect with them.
+// IROH_ERR_KEY: not a point of the curve. Points of small order and non-canonical forms are taken, as by the original;
+// they verify no signature, so nobody can connect with them.
 IROH_API int iroh_public_key_from_bytes(iroh_public_key *out, const uint8_t bytes[32]);
 IROH_API int iroh_public_key_from_z32(iroh_public_key *out, const char *text);  // lower-case z-base-32, as from_text
 IROH_API void iroh_public_key_to_hex(const iroh_public_key *key, char out[IROH_KEY_HEX_SIZE]);
@@ -68,8 +68,8 @@ IROH_API int iroh_public_key_verify(const iroh_public_key *key, const void *mess
 #define IROH_RELAY_URL_SIZE 8193
 
 // Writes the normal form of an absolute URL (WHATWG URL standard), which is what addresses hold and compare: its length
-// without the terminator. Any scheme is taken. IROH_ERR_SYNTAX, IROH_ERR_UTF8, IROH_ERR_TOO_LARGE, IROH_ERR_NOMEM; `out`
-// is then undefined.
+// without the terminator. Any scheme is taken. IROH_ERR_SYNTAX, IROH_ERR_UTF8, IROH_ERR_TOO_LARGE, IROH_ERR_NOMEM;
+// `out` is then undefined.
 IROH_API int iroh_relay_url_normalize(const char *text, char *out, size_t room);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -110,11 +110,11 @@ IROH_API int iroh_addr_text(const iroh_addr *a, size_t i, char *out, size_t room
 // ---------------------------------------------------------------------------------------------------------------------
 // Tickets: an address as one word of text, "endpoint...", as the original writes and reads it
 
-// The caller frees *out, which is null after an error. Addresses may come unsorted and twice, and bytes after the last one
-// are ignored. Custom addresses are read in the layout of iroh 1.0 as well as in that since 1.1.0. IROH_ERR_KIND (another
-// prefix), IROH_ERR_SYNTAX (base32, a URL), IROH_ERR_TRUNCATED, IROH_ERR_RANGE (a number too large), IROH_ERR_UTF8,
-// IROH_ERR_KEY, IROH_ERR_UNSUPPORTED (an unknown kind of ticket or address), IROH_ERR_LIMIT and IROH_ERR_TOO_LARGE (more
-// than an address can hold), IROH_ERR_NOMEM.
+// The caller frees *out, which is null after an error. Addresses may come unsorted and twice, and bytes after the last
+// one are ignored. Custom addresses are read in the layout of iroh 1.0 as well as in that since 1.1.0. IROH_ERR_KIND
+// (another prefix), IROH_ERR_SYNTAX (base32, a URL), IROH_ERR_TRUNCATED, IROH_ERR_RANGE (a number too large),
+// IROH_ERR_UTF8, IROH_ERR_KEY, IROH_ERR_UNSUPPORTED (an unknown kind of ticket or address), IROH_ERR_LIMIT and
+// IROH_ERR_TOO_LARGE (more than an address can hold), IROH_ERR_NOMEM.
 IROH_API int iroh_ticket_parse(const char *text, iroh_addr **out);
 // Its length without the terminator. IROH_ERR_TOO_LARGE (room), IROH_ERR_NOMEM.
 IROH_API int iroh_ticket_format(const iroh_addr *a, char *out, size_t room);

@@ -1,7 +1,7 @@
 // Host names in letters of the world, as DNS writes them: IDNA by UTS 46, non-transitional, over libidn2.
 //
-// Stricter than UTS 46 where libidn2 is: labels with symbols, such as emoji, or with ASCII punctuation beside letters of
-// the world are refused, as IDNA 2008 does. No registry gives out such names.
+// Stricter than UTS 46 where libidn2 is: labels with symbols, such as emoji, or with ASCII punctuation beside letters
+// of the world are refused, as IDNA 2008 does. No registry gives out such names.
 #ifndef BASE_IDNA_H
 #define BASE_IDNA_H
 

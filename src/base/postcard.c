@@ -26,7 +26,8 @@ uint8_t postcard_u8(postcard *p) {
     return at != NULL ? *at : 0;
 }
 
-// A varint of a type of `bits` bits. The last byte that the type allows must not carry more than the bits that are left.
+// A varint of a type of `bits` bits. The last byte that the type allows must not carry more than the bits that are
+// left.
 static uint64_t varint(postcard *p, unsigned bits) {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < bits; shift += 7) {
