@@ -51,7 +51,7 @@ static int run_tests(perf_client *c, const cli_options *o) {
 
 int perf_run(const cli_options *o, const iroh_addr *peer) {
     uint64_t seconds, bytes;
-    if (!known(o->only) || !cli_number("--seconds", o->seconds, 0, 3600, SECONDS_DEFAULT, &seconds) ||
+    if (!cli_number("--seconds", o->seconds, 0, 3600, SECONDS_DEFAULT, &seconds) ||
         !cli_number("--bytes", o->bytes, 1, BYTES_MAX, BYTES_DEFAULT, &bytes))
         return EXIT_USAGE;
     perf_client c = {.ns = seconds * UINT64_C(1000000000), .bytes = bytes};
@@ -73,6 +73,8 @@ static int with_target(const cli_options *o, bool idle) {
         return EXIT_USAGE;
     }
     if (idle && !cli_number("perf idle", o->args[1], 1, IDLE_MAX, 1, &count))
+        return EXIT_USAGE;
+    if (!known(o->only))
         return EXIT_USAGE;
     iroh_addr *peer = cli_target(o->args[wanted_words - 1]);
     if (peer == NULL)
