@@ -81,7 +81,8 @@ typedef struct tls_backend {
     tls_context *(*context_new)(const tls_identity *identity, const entropy *random);
     void (*context_free)(tls_context *c);  // after all its sessions
 
-    // Everything in `config` is copied. 0, IROH_ERR_NOMEM, IROH_ERR_ARG, or IROH_ERR_CRYPTO.
+    // Everything in `config` is copied. 0, IROH_ERR_NOMEM, IROH_ERR_CRYPTO, or IROH_ERR_ARG, also for what a backend
+    // cannot carry: GnuTLS takes names of at most 31 bytes, of which a client can offer 8.
     int (*session_new)(tls_context *c, const tls_config *config, tls_session **out);
     void (*session_free)(tls_session *s);  // null is ignored; not from within a callback
 

@@ -110,6 +110,20 @@ void pair_dispose(pair *p) {
     }
 }
 
+int pair_set_up(void **state) {
+    pair *p = malloc(sizeof *p);
+    assert_non_null(p);
+    pair_init(p);
+    *state = p;
+    return 0;
+}
+
+int pair_tear_down(void **state) {
+    pair_dispose(*state);
+    free(*state);
+    return 0;
+}
+
 static size_t split_alpns(const char *words, tls_alpn out[static PAIR_ALPNS_MAX]) {
     size_t count = 0;
     for (const char *at = words != NULL ? words : "test"; *at != '\0';) {

@@ -69,6 +69,10 @@ extern const uint8_t pair_params[2][8];  // what each role sends as transport pa
 void pair_init(pair *p);     // makes the contexts
 void pair_dispose(pair *p);  // and everything else
 
+// The same for a test of cmocka, whose state the pair then is.
+int pair_set_up(void **state);
+int pair_tear_down(void **state);
+
 // A new context for a role, as after a restart.
 void pair_restart(pair *p, tls_role role);
 

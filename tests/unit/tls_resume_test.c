@@ -16,20 +16,6 @@
 
 static const uint16_t suite_ids[] = {0x1301, 0x1302, 0x1303};
 
-static int set_up(void **state) {
-    pair *p = malloc(sizeof *p);
-    assert_non_null(p);
-    pair_init(p);
-    *state = p;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    pair_dispose(*state);
-    free(*state);
-    return 0;
-}
-
 // A full handshake and its tickets.
 static void first_meeting(pair *p, const pair_config *client, const pair_config *server) {
     pair_forget_sessions(p);
@@ -400,7 +386,7 @@ static void the_oldest_tickets_go_first(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pair_set_up, pair_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(every_suite_resumes_with_early_data),
         TEST(resumed_sessions_give_tickets_too),
