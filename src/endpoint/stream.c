@@ -85,7 +85,8 @@ void iroh_stream_free(iroh_stream *s) {
     list_remove(&s->all);
     if (s->core != NULL) {
         quic_stream_release(s->core);
-        quic_conn_wake(c->core);
+        if (quic_streams_want_send(quic_conn_streams(c->core)))
+            quic_conn_wake(c->core);
         events_drain_streams(c);  // room in the buffers for others
     }
     free(s);
