@@ -233,8 +233,11 @@ int quic_conn_on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
     bool changed = false;
     int error = quic_peer_cids_add(&e->peer, f->new_cid.seq, f->new_cid.retire_prior_to, &f->new_cid.cid,
                                    f->new_cid.token, &changed);
-    if (error == 0 && changed)
-        error = watch_active(c, e, &old);
+    // A refused frame may have ended the id in use too; its token must not go on naming this connection.
+    if (changed || error != 0) {
+        int watched = watch_active(c, e, &old);
+        error = error != 0 ? error : watched;
+    }
     if (error == 0 && e->peer.pending_count > 0)
         c->cids_wait = true;
     if (error == 0 && c->mp != NULL)
