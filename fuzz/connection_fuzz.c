@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "quic/endpoint_state.h"
 #include "require.h"
+#include "sim/forge.h"
 #include "sim/transfer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,10 +21,10 @@ size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 enum { SERVER = 0, PEER = 1, BYSTANDER = 2, STRANGER = 3 };
 
-#define STEPS_MAX 100    // of a script
-#define FORGED_MAX 1400  // bytes of frames in a forged packet
-#define RUN_BITS 15      // time passes in steps of up to 2^14 ms
-#define PN_SIZE 4
+#define DIALS_MAX 8                                     // connections that a script may make besides the first
+#define STEPS_MAX 100                                   // of a script
+#define FORGED_MAX (FORGE_PACKET_MAX - FORGE_OVERHEAD)  // bytes of frames in a forged packet
+#define RUN_BITS 15                                     // time passes in steps of up to 2^14 ms
 #define MEMORY_MAX (24 << 20)           // bytes that both sides may hold at most: windows of all streams, and buffers
 #define BYSTANDER_TIME (60 * NS_PER_S)  // virtual: for its transfers, which take less than one
 
@@ -32,7 +33,9 @@ typedef struct script {
     reader in;
     sim_transfer calm, later;
     void (*echo)(sim_node *n, quic_conn *c, uint32_t events);
-    uint64_t hellos;
+    uint64_t hellos, dials;
+    uint8_t *session;  // newest of the peer's connections
+    size_t session_len;
     size_t memory;  // allocated before it began
 } script;
 
@@ -50,6 +53,16 @@ static void drain_stream(quic_stream *st) {
     quic_stream_release(st);
 }
 
+static void keep_session(script *s, quic_conn *c) {
+    size_t len;
+    uint8_t *session = quic_conn_take_session(c, &len);
+    if (session == NULL)
+        return;
+    free(s->session);
+    s->session = session;
+    s->session_len = len;
+}
+
 // Reads everything, answers a little, keeps nothing.
 static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
     quic_streams *s = quic_conn_streams(c);
@@ -63,12 +76,12 @@ static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
         drain_stream(st);
     while ((st = quic_streams_next_event(s, &what)) != NULL)
         drain_stream(st);
+    quic_path_event event;
+    while (quic_conn_next_path_event(c, &event)) {}
     while (quic_conn_datagram_read(c, bytes, sizeof bytes) >= 0)
         (void)quic_conn_datagram_send(c, bytes, 8, true);
-    if ((events & CONN_SESSION) != 0) {
-        size_t len;
-        free(quic_conn_take_session(c, &len));
-    }
+    if ((events & CONN_SESSION) != 0)
+        keep_session(n->app, c);
     quic_conn_wake(c);
 }
 
@@ -109,7 +122,7 @@ static void run(script *s, uint64_t ns) {
     check(s);
 }
 
-static void dial(script *s) {
+static quic_conn *dial(script *s, bool early) {
     static const tls_alpn alpn = {.name = (const uint8_t *)"sim", .len = 3};
     const quic_connect_config connect = {
         .remotes = &s->w.nodes[SERVER].address,
@@ -117,16 +130,23 @@ static void dial(script *s) {
         .peer_key = sim_key(&s->w.nodes[SERVER]),
         .alpns = &alpn,
         .alpn_count = 1,
+        .session = s->session,
+        .session_len = s->session_len,
+        .early = early,
     };
     quic_conn *c;
     require(quic_endpoint_connect(s->w.nodes[PEER].ep, &connect, s->w.now, &c) == 0);
+    return c;
 }
 
 static void build(script *s, uint8_t seed) {
     const sim_link line = {.delay = 5 * NS_PER_MS}, slow = {.delay = 5 * NS_PER_MS, .rate = 200000};
+    quic_endpoint_config config;
+    quic_endpoint_config_default(&config);
+    config.transport.send_observed = config.transport.receive_observed = true;
     sim_world_init(&s->w, seed);
     for (size_t i = 0; i <= STRANGER; i++)
-        sim_add_node(&s->w, NULL)->app = s;
+        sim_add_node(&s->w, &config)->app = s;
     for (size_t i = 0; i <= STRANGER; i++)
         sim_set_link(&s->w, SERVER, i, i == BYSTANDER ? &slow : &line);
     sim_echo_server(&s->w.nodes[SERVER]);
@@ -135,7 +155,7 @@ static void build(script *s, uint8_t seed) {
     s->w.nodes[PEER].on_event = careless_event;
     s->w.nodes[STRANGER].on_event = careless_event;
     sim_transfer_start(&s->calm, &s->w.nodes[BYSTANDER], &s->w.nodes[SERVER], 3, 30000, NULL, 0, false);
-    dial(s);
+    (void)dial(s, false);
     check(s);
 }
 
@@ -171,116 +191,29 @@ static size_t sender_of(const script *s, const quic_conn *c) {
     return addr_same_host(&c->path->remote, &s->w.nodes[STRANGER].address) ? STRANGER : PEER;
 }
 
-typedef struct forged {
-    quic_packet_type type;
-    const quic_keys *keys;  // what the victim reads with
-    const hp_key *hp;
-    quic_space_id space;
-    bool phase;
-} forged;
+enum { FLAG_LEVEL = 3, FLAG_NEXT_PHASE = 4, FLAG_STRANGER = 8, PATH_SHIFT = 4 };
 
-enum { FLAG_LEVEL = 3, FLAG_NEXT_PHASE = 4, FLAG_STRANGER = 8 };
-
-// False when the victim has no such keys.
-static bool choose_keys(const quic_conn *c, uint8_t flags, forged *f) {
-    static const quic_packet_type types[] = {QUIC_1RTT, QUIC_INITIAL, QUIC_HANDSHAKE, QUIC_0RTT};
-    static const quic_space_id spaces[] = {QUIC_SPACE_DATA, QUIC_SPACE_INITIAL, QUIC_SPACE_HANDSHAKE, QUIC_SPACE_DATA};
-    bool next = (flags & FLAG_NEXT_PHASE) != 0;
-    *f = (forged){.type = types[flags & FLAG_LEVEL], .space = spaces[flags & FLAG_LEVEL]};
-    if (f->type == QUIC_1RTT) {
-        f->keys = next ? &c->keys.read_next : &c->keys.read;
-        f->hp = c->keys.read.hp;
-        f->phase = c->keys.phase != next;
-        return quic_keys_present(f->keys);
-    }
-    if (c->hs == NULL)
-        return false;
-    f->keys = f->type == QUIC_0RTT ? &c->hs->early : &c->hs->read[f->space];
-    f->hp = f->keys->hp;
-    return quic_keys_present(f->keys);
+// Flags choose level, key phase, source and path.
+static void forge(script *s, const quic_conn *c, uint8_t flags, uint8_t ahead, const uint8_t *frames, size_t len) {
+    uint8_t packet[FORGE_PACKET_MAX];
+    const forge_options o = {
+        .level = (forge_level)(flags & FLAG_LEVEL),
+        .next_phase = (flags & FLAG_NEXT_PHASE) != 0,
+        .path = flags >> PATH_SHIFT,
+        .ahead = ahead,
+    };
+    size_t n = forge_packet(c, &o, frames, len, packet);
+    bool elsewhere = (flags & FLAG_STRANGER) != 0 && node_of(s, c) == SERVER;
+    if (n > 0)
+        sim_inject(&s->w, elsewhere ? STRANGER : sender_of(s, c), node_of(s, c), packet, n);
+    run(s, NS_PER_MS);
 }
 
-static quic_cid cid_for(const quic_conn *c) {
-    quic_cid cid = c->scid;
-    const quic_local_cids *own = &c->path->local_cids;
-    for (uint64_t seq = own->base; seq < own->next; seq++) {
-        const quic_local_cid *item = quic_local_cids_get(own, seq);
-        if (item != NULL)
-            memcpy(cid.bytes, item->bytes, sizeof item->bytes);
-    }
-    return cid;
-}
-
-static void forge(script *s, quic_conn *c, uint8_t flags, uint8_t ahead, const uint8_t *frames, size_t len) {
-    uint8_t packet[FORGED_MAX + 100];
-    forged f;
-    const quic_space *space = quic_conn_space(c, c->path, QUIC_SPACE_DATA);
-    if (!choose_keys(c, flags, &f) || (space = quic_conn_space(c, c->path, f.space)) == NULL)
-        return;
-    uint64_t pn = space->acks.largest == QUIC_PN_NONE ? ahead : space->acks.largest + 1 + ahead;
-    quic_cid dcid = cid_for(c), scid = quic_peer_cids_active(&c->path->peer_cids)->cid;
-    writer w = writer_of(packet, sizeof packet);
-    size_t pn_offset = f.type == QUIC_1RTT ? quic_packet_write_short(&w, &dcid, false, f.phase, pn, PN_SIZE)
-                                           : quic_packet_write_long(&w, f.type, &dcid, &scid, NULL, 0, pn, PN_SIZE);
-    size_t whole = writer_len(&w) + len + AEAD_TAG;
-    writer_bytes(&w, frames, len);
-    require(!w.failed && whole <= sizeof packet);
-    if (f.type != QUIC_1RTT)
-        quic_packet_set_length(packet, pn_offset, whole);
-    require(quic_packet_seal(f.keys, f.hp, packet, pn_offset, PN_SIZE, len, 0, pn) == (int)whole);
-    size_t from = (flags & FLAG_STRANGER) != 0 && node_of(s, c) == SERVER ? STRANGER : sender_of(s, c);
-    sim_inject(&s->w, from, node_of(s, c), packet, whole);
-}
-
-// --- Connections with parameters of the script's own, in the messages of the simulator's TLS
+// --- Connections with parameters of the script's own
 
 static quic_conn *newest(script *s) {
     list_link *l = s->w.nodes[SERVER].ep->conns.prev;
     return l == &s->w.nodes[SERVER].ep->conns ? NULL : list_entry(l, quic_conn, all_link);
-}
-
-static void write_hello(writer *w, const uint8_t *params, size_t len) {
-    uint8_t body[1024];
-    static const uint8_t zeros[80] = {0};
-    writer b = writer_of(body, sizeof body);
-    writer_bytes(&b, zeros, 32);  // random
-    writer_u16(&b, 0x1301);
-    writer_u8(&b, 0);             // no session
-    writer_bytes(&b, zeros, 40);  // its key and secret
-    writer_u16(&b, (uint16_t)len);
-    writer_bytes(&b, params, len);
-    writer_u16(&b, 4);
-    writer_bytes(&b, "\3sim", 4);
-    quic_frame f = {.type = FRAME_CRYPTO};
-    uint8_t message[1100];
-    writer m = writer_of(message, sizeof message);
-    writer_u8(&m, 1);
-    writer_be(&m, writer_len(&b), 3);
-    writer_bytes(&m, body, writer_len(&b));
-    f.crypto.data = message;
-    f.crypto.len = writer_len(&m);
-    quic_frame_encode(w, &f);
-}
-
-// The first packet of the stranger.
-static void send_hello(script *s, const uint8_t *params, size_t len) {
-    uint8_t packet[QUIC_MIN_INITIAL + 100] = {0};
-    quic_cid dcid = {.len = 8}, scid = {.len = 8};
-    quic_keys client, server;
-    memcpy(dcid.bytes, &s->hellos, sizeof s->hellos);
-    memcpy(scid.bytes, "stranger", 8);
-    s->hellos++;
-    writer w = writer_of(packet, sizeof packet);
-    size_t pn_offset = quic_packet_write_long(&w, QUIC_INITIAL, &dcid, &scid, NULL, 0, 0, PN_SIZE);
-    size_t head = writer_len(&w);
-    write_hello(&w, params, len);
-    quic_packet_set_length(packet, pn_offset, sizeof packet);
-    require(!w.failed && quic_keys_initial(&dcid, &client, &server) == 0);
-    size_t payload = sizeof packet - head - AEAD_TAG;
-    require(quic_packet_seal(&client, client.hp, packet, pn_offset, PN_SIZE, payload, 0, 0) == (int)sizeof packet);
-    quic_keys_dispose(&client);
-    quic_keys_dispose(&server);
-    sim_inject(&s->w, STRANGER, SERVER, packet, sizeof packet);
 }
 
 static size_t take_block(script *s, size_t max, const uint8_t **out) {
@@ -291,21 +224,24 @@ static size_t take_block(script *s, size_t max, const uint8_t **out) {
 }
 
 static void step_hello(script *s) {
+    uint8_t packet[FORGE_PACKET_MAX];
     size_t len = reader_u8(&s->in);
     len = len < reader_left(&s->in) ? len : reader_left(&s->in);
-    send_hello(s, reader_bytes(&s->in, len), len);
+    size_t n = forge_hello(s->hellos++, reader_bytes(&s->in, len), len, packet);
+    require(n > 0);
+    sim_inject(&s->w, STRANGER, SERVER, packet, n);
     run(s, NS_PER_MS);
+    // The end of the handshake, and whatever else the script puts into that packet.
+    const uint8_t *more;
+    size_t more_len = take_block(s, FORGED_MAX - FORGE_FINISH, &more);
     quic_conn *c = newest(s);
     if (c == NULL || c->state != CONN_HANDSHAKING || is_bystander(s, c))
         return;
-    // The end of the handshake: a message of 32 bytes of key, and whatever else the script puts into that packet.
-    const uint8_t *more;
-    size_t more_len = take_block(s, FORGED_MAX - 64, &more);
-    uint8_t end[FORGED_MAX] = {FRAME_CRYPTO, 0, 36, 20, 0, 0, 32};
+    uint8_t end[FORGED_MAX];
+    forge_finish(end);
     if (more_len > 0)
-        memcpy(end + 3 + 36, more, more_len);
-    forge(s, c, 2, 0, end, 3 + 36 + more_len);
-    run(s, NS_PER_MS);
+        memcpy(end + FORGE_FINISH, more, more_len);
+    forge(s, c, FORGE_HANDSHAKE, 0, end, FORGE_FINISH + more_len);
 }
 
 // --- Steps
@@ -322,7 +258,6 @@ static void step_forge(script *s) {
     if (c == NULL)
         return;
     forge(s, c, flags, ahead, frames, len);
-    run(s, NS_PER_MS);
 }
 
 static void step_raw(script *s) {
@@ -368,6 +303,70 @@ static void step_use(script *s) {
         quic_conn_set_max_streams(c, len % 2 != 0, len);
     else
         quic_conn_close(c, len, bytes, len % sizeof bytes, s->w.now);
+    quic_conn_wake(c);
+}
+
+// Another connection of the peer, resumed if it can be, with 0-RTT data if it may.
+static void step_dial(script *s) {
+    uint8_t flags = reader_u8(&s->in);
+    if (s->dials == DIALS_MAX)
+        return;
+    s->dials++;
+    quic_conn *c = dial(s, (flags & 1) != 0);
+    if (quic_conn_can_send_early(c))
+        use_stream(c, (flags & 2) != 0, flags >> 2 & 3, 1000);
+    quic_conn_wake(c);
+}
+
+enum { CONTROL_RETRY = 0, CONTROL_VERSIONS = 1, CONTROL_RESET = 2 };
+
+// What has no keys of a connection: Retry, Version Negotiation, stateless reset.
+static void step_control(script *s) {
+    uint8_t which = reader_u8(&s->in), kind = reader_u8(&s->in) % 3;
+    uint8_t packet[FORGE_PACKET_MAX];
+    const uint8_t *bytes;
+    size_t len = take_block(s, FORGED_MAX, &bytes);
+    const quic_conn *c = victim(s, which);
+    if (c == NULL)
+        return;
+    size_t n = kind == CONTROL_RETRY      ? forge_retry(c, bytes, len, packet)
+               : kind == CONTROL_VERSIONS ? forge_version_negotiation(c, bytes, len, packet)
+                                          : forge_reset(c, bytes, len, packet);
+    if (n > 0)
+        sim_inject(&s->w, sender_of(s, c), node_of(s, c), packet, n);
+    run(s, NS_PER_MS);
+}
+
+static bool keep_some(void *user, const addr *local, const addr *remote) {
+    (void)local;
+    return (remote->port & 1) == (*(const uint8_t *)user & 1);
+}
+
+// Paths and candidate addresses: those of the nodes, of which the stranger's answers nothing.
+static void step_paths(script *s) {
+    quic_conn *c = victim(s, reader_u8(&s->in));
+    uint8_t action = reader_u8(&s->in) % 8, value = reader_u8(&s->in);
+    if (c == NULL || c->released || c->state >= CONN_CLOSING)
+        return;
+    addr address = s->w.nodes[value % 4].address;
+    address.port = (uint16_t)(address.port + (value >> 4));
+    uint32_t id;
+    if (action == 0)
+        (void)quic_conn_open_path(c, &address, &(addr){0}, (quic_path_status)(value >> 7), s->w.now, &id);
+    else if (action == 1)
+        (void)quic_conn_close_path(c, value % 8, PATH_CODE_APPLICATION, s->w.now);
+    else if (action == 2)
+        (void)quic_conn_set_path_status(c, value % 8, (quic_path_status)(value >> 7));
+    else if (action == 3)
+        (void)quic_conn_set_path_timeouts(c, value % 8, value * NS_PER_MS, 0, s->w.now);
+    else if (action == 4)
+        (void)quic_conn_add_candidate(c, &address);
+    else if (action == 5)
+        (void)quic_conn_remove_candidate(c, &address);
+    else if (action == 6)
+        (void)quic_conn_start_round(c, s->w.now);
+    else
+        quic_conn_network_changed(c, value < 128 ? keep_some : NULL, &value, s->w.now);
     quic_conn_wake(c);
 }
 
@@ -425,8 +424,8 @@ static void step_rebind(script *s) {
     sim_rebind(&s->w.nodes[PEER], (uint16_t)(1001 + reader_u8(&s->in)));
 }
 
-static void (*const steps[])(script *) = {step_run,    step_forge, step_raw,   step_use,
-                                          step_damage, step_link,  step_hello, step_rebind};
+static void (*const steps[])(script *) = {step_run,   step_forge,  step_raw,  step_use,     step_damage, step_link,
+                                          step_hello, step_rebind, step_dial, step_control, step_paths};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static script s;
@@ -448,6 +447,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check(&s);
     require(done && !s.later.closed && !s.calm.closed);
     sim_world_dispose(&s.w);
+    free(s.session);
     sim_transfer_dispose(&s.calm);
     sim_transfer_dispose(&s.later);
     return 0;
