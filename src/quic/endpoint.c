@@ -291,10 +291,15 @@ int quic_endpoint_connect(quic_endpoint *ep, const quic_connect_config *connect,
     entropy_fill(&ep->config.random, config.odcid.bytes, QUIC_CID_MAX);
     quic_conn *c;
     int r = quic_conn_new(ep, &config, now, &c);
-    if (r == 0)
-        r = quic_endpoint_add_conn(ep, c);
     if (r != 0)
         return r;
+    r = quic_endpoint_add_conn(ep, c);
+    if (r != 0) {
+        c->state = CONN_DEAD;
+        c->released = true;
+        quic_endpoint_retire(ep, c);
+        return r;
+    }
     if (ep->config.qlog != NULL)
         c->qlog = ep->config.qlog(ep->config.qlog_user, QUIC_CLIENT, &config.odcid);
     quic_conn_update_timer(c, now);
