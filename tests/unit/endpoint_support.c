@@ -27,6 +27,20 @@ iroh_addr *duo_addr(iroh_endpoint *ep) {
     return a;
 }
 
+iroh_endpoint *duo_default(bool own_thread) {
+    iroh_endpoint_config config;
+    duo_config(&config, own_thread);
+    return duo_bind(&config);
+}
+
+int duo_dial(iroh_endpoint *client, iroh_endpoint *server, const char *alpn, const iroh_connect_options *options,
+             int timeout_ms, iroh_connection **out) {
+    iroh_addr *a = duo_addr(server);
+    int r = iroh_endpoint_connect(client, a, alpn, strlen(alpn), options, timeout_ms, out);
+    iroh_addr_free(a);
+    return r;
+}
+
 void duo_accept_all(iroh_endpoint *ep) {
     iroh_connection *c = NULL;
     assert_int_equal(iroh_endpoint_accept(ep, 0, &c), IROH_ERR_AGAIN);
@@ -35,10 +49,7 @@ void duo_accept_all(iroh_endpoint *ep) {
 
 iroh_connection *duo_connect(iroh_endpoint *client, iroh_endpoint *server) {
     iroh_connection *c = NULL;
-    iroh_addr *a = duo_addr(server);
-    int r = iroh_endpoint_connect(client, a, TEST_ALPN, sizeof TEST_ALPN - 1, NULL, LONG_MS, &c);
-    iroh_addr_free(a);
-    assert_int_equal(r, 0);
+    assert_int_equal(duo_dial(client, server, TEST_ALPN, NULL, LONG_MS, &c), 0);
     return c;
 }
 

@@ -30,7 +30,14 @@ void duo_config(iroh_endpoint_config *config, bool own_thread);
 // Fails the test unless `config` binds.
 iroh_endpoint *duo_bind(const iroh_endpoint_config *config);
 
+// One as duo_config says.
+iroh_endpoint *duo_default(bool own_thread);
+
 iroh_addr *duo_addr(iroh_endpoint *ep);
+
+// iroh_endpoint_connect with the server's own address.
+int duo_dial(iroh_endpoint *client, iroh_endpoint *server, const char *alpn, const iroh_connect_options *options,
+             int timeout_ms, iroh_connection **out);
 
 // From now on `ep` accepts everything by itself.
 void duo_accept_all(iroh_endpoint *ep);
