@@ -146,7 +146,7 @@ IROH_API int iroh_endpoint_connect(iroh_endpoint *ep, const iroh_addr *addr, con
 // connect wait for their handshake.
 
 // The next connection whose handshake completed; from the first call on, whatever comes is accepted. It may be closed
-// already. IROH_ERR_CLOSED when the endpoint is.
+// already. IROH_ERR_CLOSED when the endpoint is; IROH_ERR_ARG after iroh_endpoint_next_incoming, which then has them all.
 IROH_API int iroh_endpoint_accept(iroh_endpoint *ep, int timeout_ms, iroh_connection **out);
 
 // The next attempt to connect, to be decided on. Once called, iroh_endpoint_accept no longer accepts by itself. The

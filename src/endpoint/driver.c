@@ -11,7 +11,7 @@
 #include "endpoint/state.h"
 
 #define RECEIVE_BATCHES 4              // batches taken in a round
-#define FLUSH_BATCHES 64               // batches sent in a row
+#define FLUSH_BATCHES 16               // batches sent in a row: others want the lock, too
 #define FLUSH_BYTES 65536              // bytes that may be queued before they are sent without being asked
 #define FULL_RECHECK (10 * NS_PER_MS)  // how late timers may be while a socket takes nothing
 
@@ -162,7 +162,7 @@ static void prepare(iroh_endpoint *ep) {
         sys_watch_set(s->watch, ep->full_socket == s ? SYS_READABLE | SYS_WRITABLE : SYS_READABLE);
     }
     ep->watch_stale = false;
-    ep->armed = at > 0 ? at : 1;
+    ep->armed = at;
 }
 
 int driver_turn(iroh_endpoint *ep, int timeout_ms) {

@@ -12,7 +12,10 @@ static int64_t take_connection(void *arg) {
     iroh_endpoint *ep = *(iroh_endpoint **)arg;
     if (ep->closed)
         return IROH_ERR_CLOSED;
-    return list_empty(&ep->acceptable) ? IROH_ERR_AGAIN : 0;
+    if (!list_empty(&ep->acceptable))
+        return 0;
+    // What the program decides on never comes here.
+    return ep->accepting == ACCEPT_BY_PROGRAM && ep->unclaimed == 0 ? IROH_ERR_ARG : IROH_ERR_AGAIN;
 }
 
 int iroh_endpoint_accept(iroh_endpoint *ep, int timeout_ms, iroh_connection **out) {
