@@ -10,7 +10,7 @@
 
 #include "peer.h"
 
-enum { TRANSFERS_MAX = 1024, DATAGRAM_QUIET_MS = 2000, CLOSE_MS = 5000, EARLY_SIZE = 500 };
+enum { TRANSFERS_MAX = 1024, DATAGRAM_QUIET_MS = 2000, CLOSE_MS = 5000, EARLY_SIZE = 500, SETTLING = 1 << 20 };
 
 typedef struct client {
     const peer_args *args;
@@ -366,6 +366,9 @@ static bool datagrams_take(client *c, bool *seen, size_t count, size_t size, siz
 
 static bool datagrams(client *c) {
     size_t count = number(c, 1), size = number(c, 2);
+    // What goes one way may be too large for the other until both have found what fits the path: a transfer lets them.
+    if (size == 0 && !transfer_one(c, (transfer){.bidi = true, .size = SETTLING}))
+        return false;
     int largest = iroh_connection_max_datagram(c->connection);
     if (size == 0 && largest > 0)
         size = (size_t)largest;

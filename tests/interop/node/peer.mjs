@@ -14,6 +14,7 @@ const { Endpoint, EndpointAddr, EndpointId, EndpointTicket, RelayMode, SecretKey
 const PERIOD = 65521; // prime, so that chunks swapped at any power of two show
 const CHUNK = 64 * 1024;
 const LIMIT = 1 << 30;
+const SETTLING = 1 << 20;
 const COMMANDS = ["reset ", "stop ", "close "];
 const COMMAND_MAX = 256;
 
@@ -253,6 +254,8 @@ async function receiveDatagrams(conn, count, got) {
 }
 
 async function datagrams(conn, count, size) {
+    // What goes one way may be too large for the other until both have found what fits the path: a transfer lets them.
+    if (size === 0) await echoBi(conn, SETTLING);
     size = size || conn.maxDatagramSize();
     check(size >= 4 && size <= conn.maxDatagramSize(), `max_datagram_size is ${conn.maxDatagramSize()}`);
     const got = new Set();
