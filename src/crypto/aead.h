@@ -44,7 +44,10 @@ typedef struct aead_suite {
     void (*hp_mask)(const hp_key *k, const uint8_t sample[HP_SAMPLE], uint8_t mask[HP_MASK]);
 } aead_suite;
 
-// The row for a TLS code point, null when unknown.
+// The row for a TLS code point, the fastest for this processor; null when unknown.
 const aead_suite *aead_suite_by_id(uint16_t id);
+
+// The row of the libraries alone, which every processor has; for comparison.
+const aead_suite *aead_suite_library(uint16_t id);
 
 #endif

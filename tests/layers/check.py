@@ -31,6 +31,8 @@ LIBRARIES = {
     "gnutls/": {"tls", "crypto"},
     "nettle/": {"crypto", "base"},
     "sodium": {"crypto", "base", "sys"},
+    "cpuid.h": {"crypto"},
+    "immintrin.h": {"crypto"},
     "idn2.h": {"base", "id"},
     "uv.h": SHELL,
     "curl/": SHELL,

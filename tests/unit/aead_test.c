@@ -131,6 +131,49 @@ static void mask_of_chacha20_matches_rfc_9001(void **state) {
     assert_true(seen);
 }
 
+static uint64_t draw(uint64_t *state) {
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
+static void draw_bytes(uint64_t *state, uint8_t *out, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)draw(state);
+}
+
+// Whatever this processor's rows are made of, they give the bytes of the libraries.
+static void rows_agree_with_the_libraries(void **state) {
+    (void)state;
+    uint64_t rng = 1;
+    for (int i = 0; i < 6000; i++) {
+        uint16_t id = ids[i % IDS];
+        const aead_suite *own = aead_suite_by_id(id), *library = aead_suite_library(id);
+        uint8_t key[AEAD_KEY_MAX], nonce[AEAD_NONCE], aad[70], a[2000 + AEAD_TAG], b[2000 + AEAD_TAG];
+        uint8_t mask_a[HP_MASK], mask_b[HP_MASK];
+        size_t len = i < 1200 ? (size_t)i : (size_t)draw(&rng) % 2000, aad_len = (size_t)draw(&rng) % sizeof aad;
+        draw_bytes(&rng, key, sizeof key);
+        draw_bytes(&rng, nonce, sizeof nonce);
+        draw_bytes(&rng, aad, sizeof aad);
+        draw_bytes(&rng, a, len);
+        memcpy(b, a, len);
+        aead *ka = own->aead_new(key), *kb = library->aead_new(key);
+        assert_int_equal(own->seal(ka, nonce, aad, aad_len, a, len), 0);
+        assert_int_equal(library->seal(kb, nonce, aad, aad_len, b, len), 0);
+        assert_memory_equal(a, b, len + AEAD_TAG);
+        assert_int_equal(library->open(kb, nonce, aad, aad_len, a, len + AEAD_TAG), 0);
+        assert_int_equal(own->open(ka, nonce, aad, aad_len, b, len + AEAD_TAG), 0);
+        assert_memory_equal(a, b, len);
+        own->aead_free(ka);
+        library->aead_free(kb);
+        hp_key *ha = own->hp_new(key), *hb = library->hp_new(key);
+        own->hp_mask(ha, aad, mask_a);
+        library->hp_mask(hb, aad, mask_b);
+        assert_memory_equal(mask_a, mask_b, HP_MASK);
+        own->hp_free(ha);
+        library->hp_free(hb);
+    }
+}
+
 static void table_knows_three_suites_with_the_limits_of_rfc_9001(void **state) {
     (void)state;
     for (size_t s = 0; s < IDS; s++)
@@ -157,6 +200,7 @@ int main(void) {
         cmocka_unit_test(any_changed_bit_is_refused),
         cmocka_unit_test(masks_match_the_packets_of_every_suite),
         cmocka_unit_test(mask_of_chacha20_matches_rfc_9001),
+        cmocka_unit_test(rows_agree_with_the_libraries),
         cmocka_unit_test(table_knows_three_suites_with_the_limits_of_rfc_9001),
         cmocka_unit_test(free_ignores_null),
     };
