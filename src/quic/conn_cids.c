@@ -216,6 +216,14 @@ static quic_peer_cid active_or_none(const quic_path_cids *e) {
     return active != NULL ? *active : (quic_peer_cid){0};
 }
 
+// A client's first id comes without a token for a stateless reset: a server moves on as soon as it has another.
+static int leave_first(quic_conn *c, quic_path_cids *e) {
+    quic_peer_cid old = active_or_none(e);
+    if (c->role != QUIC_SERVER || !c->confirmed || !old.used || old.has_token || !quic_peer_cids_rotate(&e->peer))
+        return 0;
+    return watch_active(c, e, &old);
+}
+
 int quic_conn_on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
     uint64_t id = f->new_cid.path;
     if (f->type == FRAME_PATH_NEW_CONNECTION_ID && (c->mp == NULL || id > c->mp->local_max))
@@ -238,6 +246,8 @@ int quic_conn_on_new_cid(quic_conn *c, quic_received *r, const quic_frame *f) {
         int watched = watch_active(c, e, &old);
         error = error != 0 ? error : watched;
     }
+    if (error == 0)
+        error = leave_first(c, e);
     if (error == 0 && e->peer.pending_count > 0)
         c->cids_wait = true;
     if (error == 0 && c->mp != NULL)

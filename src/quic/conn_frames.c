@@ -6,6 +6,8 @@
 #include "quic/conn_state.h"
 #include "quic/endpoint.h"
 
+#define AMPLIFICATION 3  // bytes to an unproven address for each that came from it
+
 static int on_nothing(quic_conn *c, quic_received *r, const quic_frame *f) {
     (void)c, (void)r, (void)f;
     return 0;
@@ -83,20 +85,31 @@ static int on_new_token(quic_conn *c, quic_received *r, const quic_frame *f) {
     return 0;
 }
 
+static bool proven(const quic_conn *c, const addr *remote) {
+    for (size_t i = 0; i < c->path_count; i++) {
+        if (c->paths[i]->validated && addr_equal(&c->paths[i]->remote, remote))
+            return true;
+    }
+    return false;
+}
+
 // Challenges are answered where they came from. From another address than the path's it may be a probe of NAT
-// traversal: the answer is a packet of its own.
+// traversal: the answer is a packet of its own, and padded only as far as an unproven address may be answered (RFC 9000,
+// section 8.2.2). Only the latest challenge of an address is, so that many in one datagram get no more than one.
 static int on_path_challenge(quic_conn *c, quic_received *r, const quic_frame *f) {
     if (addr_equal(r->remote, &r->path->remote)) {
         if (!r->path->abandoned)
             quic_path_queue_response(r->path, f->path_data.data);
         return 0;
     }
-    quic_off_path *o = quic_conn_off_path_add(c, r->path->id, r->remote, r->local);
+    quic_off_path *o = quic_conn_off_path_answer(c, r->path->id, r->remote, r->local);
     if (o == NULL)
         return 0;  // the peer repeats what it wants to know
-    o->has_response = true;
+    uint64_t allowed = proven(c, r->remote) ? QUIC_MIN_INITIAL : AMPLIFICATION * r->datagram_len;
+    o->room = allowed < QUIC_MIN_INITIAL ? (size_t)allowed : QUIC_MIN_INITIAL;
     memcpy(o->response, f->path_data.data, sizeof o->response);
-    quic_conn_nat_challenged(c, o, r->now);
+    if (!o->has_challenge)
+        quic_conn_nat_challenged(c, o);
     return 0;
 }
 

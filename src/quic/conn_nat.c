@@ -92,8 +92,7 @@ bool quic_conn_nat_responded(quic_conn *c, const uint8_t data[static 8], const a
     return true;
 }
 
-void quic_conn_nat_challenged(quic_conn *c, quic_off_path *answer, uint64_t now) {
-    (void)now;
+void quic_conn_nat_challenged(quic_conn *c, quic_off_path *answer) {
     if (c->role != QUIC_CLIENT || !quic_conn_has_nat_traversal(c))
         return;
     for (size_t i = 0; i < c->path_count; i++) {

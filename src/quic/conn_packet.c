@@ -133,6 +133,8 @@ size_t quic_open_packet_finish(quic_conn *c, quic_path *p, quic_open_packet *k, 
         c->keys.sealed++;
     if (p->ecn_state != PATH_ECN_FAILED && !k->unmarked)
         k->b.flags |= SENT_ECT;
+    if (k->space == &p->data && p->data.sent.eliciting == 0)
+        p->heard_at = now;
     quic_sent_add(&k->space->sent, now, (uint16_t)len, k->b.flags, p->generation, k->b.frames);
     k->open = false;
     c->packets_sent++;
@@ -202,6 +204,6 @@ void quic_conn_account(quic_conn *c, quic_path *p, size_t len, bool paced, uint6
         quic_pacer_spend(&p->pacer, len);
     if (c->mp != NULL)
         p->keep_alive_at = p->keep_alive != 0 && !p->abandoned ? now + p->keep_alive : TIME_NEVER;
-    else if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
+    if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
         c->keep_alive_at = now + c->transport.keep_alive;
 }

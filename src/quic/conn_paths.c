@@ -65,23 +65,34 @@ static bool open_and_reachable(const quic_path *p) {
     return !p->abandoned && quic_path_dcid(p) != NULL;
 }
 
-// Of several paths: the validated ones that are available, in order of their ids; without any, the first backup;
-// without any validated one, the first at all.
+// How good a path is for data, 0 is best. A silent one is as good as dead until it is heard again.
+static int rank_of(const quic_path *p) {
+    int backup = p->status == PATH_BACKUP;
+    if (!p->validated)
+        return 4;
+    return quic_path_silent(p) ? 2 + backup : backup;
+}
+
+// Of several paths: the validated ones that are available and not silent, in order of their ids; without any, the first
+// of the best that there are.
 bool quic_conn_path_carries_data(const quic_conn *c, const quic_path *p) {
     if (!open_and_reachable(p))
         return false;
-    if (p->validated && p->status == PATH_AVAILABLE)
-        return true;
-    for (size_t i = 0; i < c->path_count; i++) {
+    int rank = rank_of(p);
+    for (size_t i = 0; rank > 0 && i < c->path_count; i++) {
         const quic_path *other = c->paths[i];
         if (other == p || !open_and_reachable(other))
             continue;
-        if (other->validated && (other->status == PATH_AVAILABLE || !p->validated || other->id < p->id))
-            return false;
-        if (!p->validated && !other->validated && other->id < p->id)
+        int theirs = rank_of(other);
+        if (theirs < rank || (theirs == rank && other->id < p->id))
             return false;
     }
     return true;
+}
+
+// Acknowledgements go back on the path that they are about, where they measure it, unless it may lead nowhere.
+bool quic_conn_path_acks_itself(const quic_path *p) {
+    return open_and_reachable(p) && p->validated && !quic_path_silent(p);
 }
 
 void quic_conn_choose_path(quic_conn *c) {
@@ -542,7 +553,7 @@ uint64_t quic_conn_paths_deadline(const quic_conn *c) {
 static void drained(quic_conn *c, quic_path *p) {
     if (c->path_count == 1) {
         // The last one stays until another comes, or the connection ends.
-        p->drain_at = TIME_NEVER;
+        p->drain_at = time_max(c->mp->grace_at, p->drain_at + quic_conn_pto(c, p));
         return;
     }
     quic_path_event event = {.kind = PATH_EVENT_GONE, .path = p->id, .code = p->abandon_code, .address = p->remote};
@@ -590,8 +601,23 @@ quic_off_path *quic_conn_off_path_add(quic_conn *c, uint32_t path, const addr *t
     o->path = path;
     o->to = *to;
     o->from = *from;
+    o->room = QUIC_MIN_INITIAL;
     list_push_back(&c->off_path, &o->link);
     c->off_path_count++;
+    return o;
+}
+
+quic_off_path *quic_conn_off_path_answer(quic_conn *c, uint32_t path, const addr *to, const addr *from) {
+    for (list_link *l = c->off_path.next; l != &c->off_path; l = l->next) {
+        quic_off_path *o = list_entry(l, quic_off_path, link);
+        if (!o->has_response || o->path != path || !addr_equal(&o->to, to))
+            continue;
+        o->from = *from;
+        return o;
+    }
+    quic_off_path *o = quic_conn_off_path_add(c, path, to, from);
+    if (o != NULL)
+        o->has_response = true;
     return o;
 }
 

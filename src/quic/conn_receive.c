@@ -23,7 +23,8 @@ static bool same_peer(const quic_path *p, const quic_datagram *d) {
 
 // The path id is open, or a server's to open: a packet that opens makes the path (the multipath draft).
 static bool path_allowed(const quic_conn *c, const quic_path_cids *cids) {
-    return cids->path != NULL || (c->role == QUIC_SERVER && c->mp != NULL && !quic_conn_id_gone(c, cids->id));
+    return cids->path != NULL ||
+           (c->role == QUIC_SERVER && c->state == CONN_OPEN && c->mp != NULL && !quic_conn_id_gone(c, cids->id));
 }
 
 // Whether packets may come from this address at all. A client that sent its first flight to several addresses takes
@@ -131,6 +132,7 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         .path = in->path,
         .remote = &in->d->remote,
         .local = &in->d->local,
+        .datagram_len = in->d->len,
         .pn = pn,
         .now = in->now,
         .probing_only = true,

@@ -238,6 +238,14 @@ static void grow_window(quic_conn *c, quic_path *p, const quic_ack_result *r, ui
     p->cc.ops->on_ack(&p->cc, &event);
 }
 
+// The path is alive: if it was silent, data may take it again.
+static void answered(quic_conn *c, quic_path *p) {
+    bool was_silent = quic_path_silent(p);
+    p->pto_count = 0;
+    if (was_silent)
+        quic_conn_choose_path(c);
+}
+
 int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const quic_ack_frame *ack, uint64_t now) {
     quic_space *s = quic_conn_space(c, p, space_id);
     frame_origin o = {.c = c, .path = p, .space = space_id};
@@ -247,6 +255,8 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
         return error;
     if (space_id == QUIC_SPACE_DATA && p->phase_first_sent != QUIC_PN_NONE && ack->largest >= p->phase_first_sent)
         c->keys.update_acked = true;
+    if (space_id == QUIC_SPACE_DATA)
+        p->heard_at = now;
     sample_rtt(c, p, space_id, ack, &r, now);
     if (space_id == QUIC_SPACE_DATA)
         check_ecn(c, p, ack, &r, now);
@@ -259,7 +269,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
     if (c->hs != NULL && c->role == QUIC_CLIENT && space_id == QUIC_SPACE_HANDSHAKE)
         c->hs->peer_completed_validation = true;
     if (r.acked_eliciting && (c->hs == NULL || c->role == QUIC_SERVER || c->hs->peer_completed_validation))
-        p->pto_count = 0;
+        answered(c, p);
     quic_qlog_metrics(c->qlog, now, &p->rtt, p->cc.window, quic_conn_in_flight(c, p));
     return 0;
 }
@@ -291,7 +301,12 @@ static uint64_t space_pto(const quic_conn *c, const quic_path *p, const quic_spa
     if (s->sent.eliciting == 0)
         return TIME_NEVER;
     uint64_t base = data ? quic_conn_pto(c, p) : quic_rtt_pto(&p->rtt);
-    return s->sent.last_eliciting_time + backed_off(base, p->pto_count);
+    uint64_t since = s->sent.last_eliciting_time;
+    // With another path to turn to it is worth knowing at once that nothing is heard on this one, even while it is sent
+    // on (an application that goes on writing little would put the timeout off for ever).
+    if (data && c->path_count > 1 && p->pto_count == 0)
+        since = time_min(since, p->heard_at);
+    return since + backed_off(base, p->pto_count);
 }
 
 // A client keeps probing until it knows that the server has validated its address, even with nothing in flight, or
@@ -340,6 +355,16 @@ uint64_t quic_conn_loss_deadline(const quic_conn *c, const quic_path *p, uint64_
     return earliest_pto(c, p, &space);
 }
 
+// The path fell silent: what is on it goes again on another one, if there is a better one now. Should it arrive after
+// all, the acknowledgements still tell.
+static void turn_elsewhere(quic_conn *c, quic_path *p) {
+    quic_conn_choose_path(c);
+    if (quic_conn_path_carries_data(c, p))
+        return;
+    frame_origin o = {.c = c, .path = p, .space = QUIC_SPACE_DATA};
+    quic_sent_probe_all(&p->data.sent, quic_endpoint_frames(c->ep), frame_lost, &o);
+}
+
 void quic_conn_loss_timeout(quic_conn *c, quic_path *p, uint64_t now) {
     quic_space_id id;
     if (earliest_loss(c, p, &id) != TIME_NEVER) {
@@ -353,6 +378,8 @@ void quic_conn_loss_timeout(quic_conn *c, quic_path *p, uint64_t now) {
     p->pto_base = now;
     quic_space *s = quic_conn_space(c, p, id);
     s->probes = s->sent.eliciting == 0 ? CLIENT_PROBES : PROBES;
+    if (id == QUIC_SPACE_DATA)
+        turn_elsewhere(c, p);
     // Both levels' data may be stuck: probe Handshake as well when Initial does (coalesced into the same datagram).
     if (id == QUIC_SPACE_INITIAL && c->hs->spaces[1].sent.eliciting > 0)
         c->hs->spaces[1].probes = CLIENT_PROBES;

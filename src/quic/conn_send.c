@@ -29,10 +29,11 @@ static bool data_waits(const quic_conn *c) {
 }
 
 static bool acks_wait(const quic_conn *c, const quic_path *p, bool carries, uint64_t now) {
-    if (!carries || c->path_count == 1)
-        return quic_acks_pending(&p->data.acks, now);
+    if (!carries)
+        return quic_conn_path_acks_itself(p) && quic_acks_pending(&p->data.acks, now);
     for (size_t i = 0; i < c->path_count; i++) {
-        if (quic_acks_pending(&c->paths[i]->data.acks, now))
+        const quic_path *q = c->paths[i];
+        if ((q == p || !quic_conn_path_acks_itself(q)) && quic_acks_pending(&q->data.acks, now))
             return true;
     }
     return false;
@@ -63,15 +64,15 @@ bool quic_conn_data_wants(quic_conn *c, quic_path *p, bool carries, bool early, 
 
 // --- Packets
 
-// Acknowledgements of all paths go along on the one that carries data.
+// Those of paths that cannot speak for themselves go along on the one that carries data.
 static void put_acks(quic_conn *c, quic_path *p, quic_open_packet *k, bool carries, bool eliciting, uint64_t now) {
     for (size_t i = 0; i < c->path_count; i++) {
-        quic_path *q = carries ? c->paths[i] : p;
+        quic_path *q = c->paths[i];
+        if (carries ? q != p && quic_conn_path_acks_itself(q) : q != p || !quic_conn_path_acks_itself(p))
+            continue;
         const quic_acks *a = &q->data.acks;
         if (quic_acks_pending(a, now) || (eliciting && quic_acks_useful(a)))
             quic_open_packet_put_ack(c, q, &q->data, k, now, eliciting);
-        if (!carries)
-            return;
     }
 }
 
@@ -105,10 +106,12 @@ static void put_datagrams(quic_conn *c, quic_builder *b) {
     quic_conn_event(c, CONN_DATAGRAM_ROOM);
 }
 
-static void put_data(quic_conn *c, quic_path *p, quic_open_packet *k, bool early, bool eliciting, uint64_t now) {
+static void put_data(quic_conn *c, quic_path *p, quic_open_packet *k, bool early, uint64_t now) {
     quic_builder *b = &k->b;
-    if (p->unelicited >= UNELICITED_MAX && !eliciting)
-        quic_open_packet_put(k, FRAME_PING);
+    if (p->abandoned) {
+        quic_conn_put_control(c, p, b);
+        return;
+    }
     put_handshake_done(c, b);
     if (!early)
         quic_open_packet_put_crypto(k, &c->crypto);
@@ -140,14 +143,24 @@ void quic_conn_fill_data(quic_conn *c, quic_path *p, quic_open_packet *k, bool c
     if (!early && c->state == CONN_OPEN && quic_conn_path_frames_wait(p))
         quic_conn_put_path_frames(c, p, &k->b, now);
     if (data)
-        put_data(c, p, k, early, eliciting, now);
+        put_data(c, p, k, early, now);
+    // Now and then an acknowledgement must be acknowledged itself, so that old ones can be forgotten.
+    if (p->unelicited >= UNELICITED_MAX && allowed == ALLOW_ALL && (k->b.flags & SENT_ACK_ELICITING) == 0)
+        quic_open_packet_put(k, FRAME_PING);
 }
 
 // One datagram with one 1-RTT or 0-RTT packet, at most `limit` bytes. 0: nothing (more) to send.
 static size_t build_data(quic_conn *c, quic_path *p, bool carries, uint8_t *at, size_t limit, uint64_t now) {
     bool early = !quic_conn_can_send_1rtt(c);
     quic_allowance allowed = quic_conn_allowance(c, p, now);
-    if (!quic_conn_data_wants(c, p, carries, early, allowed, now) || quic_path_credit(p) < limit)
+    if (!quic_conn_data_wants(c, p, carries, early, allowed, now))
+        return 0;
+    // To an address that is not proven yet, a smaller datagram than usual is better than none: a peer that moved and
+    // said little could otherwise never be challenged.
+    uint64_t credit = quic_path_credit(p);
+    if (credit < limit)
+        limit = early || c->state != CONN_OPEN ? 0 : (size_t)credit;
+    if (limit == 0)
         return 0;
     quic_open_packet k;
     if (!quic_open_packet_begin(c, p, &k, early ? QUIC_0RTT : QUIC_1RTT, at, limit, now))
@@ -159,8 +172,8 @@ static size_t build_data(quic_conn *c, quic_path *p, bool carries, uint8_t *at, 
         return 0;
     }
     // Path validation must show that full-sized datagrams pass (RFC 9000, section 8.2.1).
-    if (validation && limit >= QUIC_MIN_INITIAL)
-        quic_open_packet_pad(&k, QUIC_MIN_INITIAL);
+    if (validation)
+        quic_open_packet_pad(&k, limit < QUIC_MIN_INITIAL ? limit : QUIC_MIN_INITIAL);
     bool paced = (k.b.flags & SENT_IN_FLIGHT) != 0;
     size_t len = quic_open_packet_finish(c, p, &k, now);
     if (len > 0)

@@ -3,6 +3,7 @@
 #include "quic/conn_send.h"
 #include "quic/endpoint.h"
 
+#define PATH_DATA_ROOM (1 + 8)  // PATH_CHALLENGE, PATH_RESPONSE
 #define OBSERVED_ROOM (4 + VARINT_SIZE_MAX + 16 + 2)
 
 bool quic_conn_path_frames_wait(const quic_path *p) {
@@ -15,13 +16,14 @@ static bool may_report_observed(const quic_conn *c) {
 }
 
 static void put_observed(quic_conn *c, quic_path *p, quic_builder *b) {
-    p->observed_wanted = false;
-    if (!may_report_observed(c) || !addr_is_ip(&p->remote) || writer_left(&b->w) < OBSERVED_ROOM)
+    p->observed_wanted = may_report_observed(c) && addr_is_ip(&p->remote);
+    if (!p->observed_wanted || writer_left(&b->w) < OBSERVED_ROOM)
         return;
     quic_frame f = {.type = p->remote.kind == ADDR_IP6 ? FRAME_OBSERVED_ADDRESS_V6 : FRAME_OBSERVED_ADDRESS_V4};
     quic_sent_frame *note = quic_builder_note(b, FRAME_OBSERVED_ADDRESS_V4);
     if (note == NULL)
         return;
+    p->observed_wanted = false;
     note->id = p->id;
     note->offset = p->generation;
     f.address.seq = c->observed_seq++;
@@ -31,24 +33,24 @@ static void put_observed(quic_conn *c, quic_path *p, quic_builder *b) {
 
 void quic_conn_put_path_frames(quic_conn *c, quic_path *p, quic_builder *b, uint64_t now) {
     quic_frame f = {.type = FRAME_PATH_CHALLENGE};
-    bool validation = p->challenge_wanted || p->response_count > 0;
-    if (p->challenge_wanted) {
+    const uint8_t *begin = b->w.p;
+    if (p->challenge_wanted && writer_left(&b->w) >= PATH_DATA_ROOM) {
         quic_path_challenge(p, quic_endpoint_random(c->ep), now, f.path_data.data);
         quic_frame_encode(&b->w, &f);
     }
     f.type = FRAME_PATH_RESPONSE;
-    while (p->response_count > 0) {
+    while (p->response_count > 0 && writer_left(&b->w) >= PATH_DATA_ROOM) {
         memcpy(f.path_data.data, p->responses[--p->response_count], 8);
         quic_frame_encode(&b->w, &f);
     }
     if (p->ping_wanted && writer_left(&b->w) > 0) {
         writer_u8(&b->w, FRAME_PING);
         p->ping_wanted = false;
-        validation = true;
     }
-    if (validation)
+    bool written = b->w.p != begin;
+    if (written)
         b->flags |= SENT_ACK_ELICITING | SENT_IN_FLIGHT;
-    if (p->observed_wanted || validation)
+    if (p->observed_wanted || written)
         put_observed(c, p, b);
 }
 
@@ -73,23 +75,27 @@ size_t quic_conn_build_mtu_probe(quic_conn *c, quic_path *p, uint8_t *at, size_t
     return len;
 }
 
-// Answers are padded to show that full-sized datagrams pass; probes of their own are not, so that they are cheap.
+// Answers are padded, to show that full-sized datagrams pass; probes of their own are not, so that they are cheap.
 static size_t build_one(quic_conn *c, quic_path *p, const quic_off_path *o, uint8_t *at, size_t room, uint64_t now) {
     quic_open_packet k;
     if (!quic_open_packet_begin(c, p, &k, QUIC_1RTT, at, room, now))
         return 0;
     quic_frame f = {.type = FRAME_PATH_RESPONSE};
-    if (o->has_response) {
+    if (o->has_response && writer_left(&k.b.w) >= PATH_DATA_ROOM) {
         memcpy(f.path_data.data, o->response, 8);
         quic_frame_encode(&k.b.w, &f);
     }
-    if (o->has_challenge) {
+    if (o->has_challenge && writer_left(&k.b.w) >= PATH_DATA_ROOM) {
         f.type = FRAME_PATH_CHALLENGE;
         memcpy(f.path_data.data, o->challenge, 8);
         quic_frame_encode(&k.b.w, &f);
     }
+    if (writer_len(&k.b.w) == 0) {
+        quic_open_packet_abandon(&k);
+        return 0;
+    }
     if (o->has_response)
-        quic_open_packet_pad(&k, QUIC_MIN_INITIAL);
+        quic_open_packet_pad(&k, room);
     k.unmarked = true;
     // Not tracked: it says nothing about the path whose number it takes.
     return quic_open_packet_finish(c, p, &k, now);
@@ -99,7 +105,7 @@ bool quic_conn_build_off_path(quic_conn *c, uint8_t *at, size_t room, uint64_t n
     while (!list_empty(&c->off_path) && room >= QUIC_MIN_INITIAL) {
         quic_off_path *o = list_entry(c->off_path.next, quic_off_path, link);
         quic_path *p = quic_conn_path(c, o->path);
-        size_t len = p != NULL && !p->abandoned ? build_one(c, p, o, at, QUIC_MIN_INITIAL, now) : 0;
+        size_t len = p != NULL && !p->abandoned ? build_one(c, p, o, at, o->room, now) : 0;
         *out = (quic_transmit){.remote = o->to, .local = o->from, .len = len, .segment = len};
         quic_conn_off_path_drop(c, o);
         if (len == 0)

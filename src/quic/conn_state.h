@@ -99,8 +99,9 @@ typedef struct quic_off_path {
     list_link link;
     addr to, from;  // from: the local address that the challenge came to
     uint32_t path;  // whose ids and packet numbers are used
-    bool has_response, has_challenge, pad;
+    bool has_response, has_challenge;
     uint8_t response[8], challenge[8];
+    size_t room;  // bytes that the packet may have at most, and has with an answer
 } quic_off_path;
 
 typedef struct quic_path_event_item {
@@ -276,6 +277,7 @@ typedef struct quic_received {  // the packet whose frames are handled
     quic_space_id space;
     quic_path *path;
     const addr *remote, *local;
+    size_t datagram_len;
     uint64_t pn;
     uint64_t now;
     bool eliciting, probing_only;
@@ -318,6 +320,8 @@ quic_path *quic_conn_path_add(quic_conn *c, quic_path_cids *cids, const addr *re
 void quic_conn_path_remove(quic_conn *c, quic_path *p);  // what is in flight on it counts as lost
 void quic_conn_choose_path(quic_conn *c);                // updates c->path
 bool quic_conn_path_carries_data(const quic_conn *c, const quic_path *p);
+// Otherwise the acknowledgements of what comes on it go along with data elsewhere.
+bool quic_conn_path_acks_itself(const quic_path *p);
 bool quic_conn_id_gone(const quic_conn *c, uint64_t id);
 void quic_conn_abandon(quic_conn *c, quic_path *p, uint64_t code, bool by_peer, uint64_t now);
 int quic_conn_on_abandon(quic_conn *c, uint32_t id, uint64_t code, uint64_t now);
@@ -334,12 +338,14 @@ void quic_conn_report_path(quic_conn *c, const quic_path_event *event);
 void quic_conn_reopen(quic_conn *c, uint64_t now);  // paths that waited for ids or limits
 // Off-path packets that wait. Null when too many do, or out of memory.
 quic_off_path *quic_conn_off_path_add(quic_conn *c, uint32_t path, const addr *to, const addr *from);
+// The answer that waits for this address, or a new one.
+quic_off_path *quic_conn_off_path_answer(quic_conn *c, uint32_t path, const addr *to, const addr *from);
 void quic_conn_off_path_drop(quic_conn *c, quic_off_path *o);
 
 // --- conn_nat.c
 int quic_conn_on_nat_frame(quic_conn *c, quic_received *r, const quic_frame *f);
 bool quic_conn_nat_responded(quic_conn *c, const uint8_t data[static 8], const addr *from, uint64_t now);
-void quic_conn_nat_challenged(quic_conn *c, quic_off_path *answer, uint64_t now);
+void quic_conn_nat_challenged(quic_conn *c, quic_off_path *answer);
 void quic_conn_nat_timeout(quic_conn *c, uint64_t now);
 
 // --- conn_send.c

@@ -18,10 +18,7 @@ void quic_conn_idle_restart(quic_conn *c, uint64_t now) {
         c->idle_at = now + time_max(c->idle_timeout, 3 * quic_conn_max_pto(c));
     else
         c->idle_at = TIME_NEVER;
-    // With multipath each path keeps itself alive.
-    if (c->mp != NULL)
-        c->keep_alive_at = TIME_NEVER;
-    else if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
+    if (c->transport.keep_alive != 0 && c->state == CONN_OPEN)
         c->keep_alive_at = now + c->transport.keep_alive;
 }
 
@@ -68,8 +65,7 @@ void quic_conn_update_timer(quic_conn *c, uint64_t now) {
 }
 
 // The address that the peer moved to did not answer: back to the one that was proven, if there is one.
-static void validation_failed(quic_conn *c, uint64_t now) {
-    quic_path *p = c->path;
+static void validation_failed(quic_conn *c, quic_path *p) {
     p->validation_ends = TIME_NEVER;
     p->challenge_at = TIME_NEVER;
     p->challenge_wanted = false;
@@ -81,12 +77,11 @@ static void validation_failed(quic_conn *c, uint64_t now) {
     p->generation++;
     quic_sent_follow(&p->data.sent, p->generation);
     quic_conn_choose_path(c);
-    (void)now;
 }
 
 static void path_timeout(quic_conn *c, quic_path *p, uint64_t now) {
     if (now >= p->validation_ends)
-        validation_failed(c, now);
+        validation_failed(c, p);
     if (now >= p->challenge_at) {
         p->challenge_at = TIME_NEVER;
         p->challenge_wanted = true;

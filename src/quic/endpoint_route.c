@@ -63,9 +63,13 @@ static bool take_reset(quic_endpoint *ep, const quic_datagram *d, uint64_t now) 
     if (c == NULL)
         return false;
     for (size_t i = 0; i < c->cids_count; i++) {
-        const quic_peer_cid *active = quic_peer_cids_active(&c->cids[i]->peer);
+        const quic_path_cids *cids = c->cids[i];
+        const quic_peer_cid *active = quic_peer_cids_active(&cids->peer);
         if (active == NULL || !active->has_token || !same_token(active->token, token))
             continue;
+        // The peer may have forgotten a path that is being abandoned before we have: that ends nothing else.
+        if (cids->path != NULL && cids->path->abandoned && c->path_count > 1)
+            return true;
         quic_conn_end(c, IROH_ERR_STATELESS, now);
         return true;
     }

@@ -23,8 +23,8 @@ static void estimates_init(quic_path *p, const quic_path_config *config, uint64_
     p->pto_count = 0;
     p->pto_base = now;
     p->event_lost = 0;
+    // What was marked and what the peer has counted goes on: its counts cover the whole packet number space.
     p->ecn_state = PATH_ECN_TESTING;
-    p->ecn_sent = p->ecn_ce_seen = p->ecn_ect0_seen = 0;
 }
 
 void quic_path_choose_skip(quic_path *p, const entropy *random) {

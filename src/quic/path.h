@@ -66,7 +66,8 @@ typedef struct quic_path {
     quic_cc cc;
     quic_pacer pacer;
     quic_mtud mtud;
-    uint32_t pto_count;
+    uint32_t pto_count;         // > 0: the path is silent, see quic_path_silent
+    uint64_t heard_at;          // ns: latest news of what is outstanding in `data`, or when the first of it was sent
     uint64_t pto_base;          // ns: when the client's anti-deadlock probe counts from
     uint64_t pacing_at;         // ns: when sending may go on, TIME_NEVER: not waiting
     uint64_t skip_at;           // packet number to leave out, QUIC_PN_NONE: none
@@ -139,6 +140,11 @@ void quic_path_queue_response(quic_path *p, const uint8_t data[static 8]);
 static inline const quic_cid *quic_path_dcid(const quic_path *p) {
     const quic_peer_cid *active = quic_peer_cids_active(&p->cids->peer);
     return active != NULL ? &active->cid : NULL;
+}
+
+// What was sent has gone unanswered for a probe timeout: other paths, if there are any, are the better choice.
+static inline bool quic_path_silent(const quic_path *p) {
+    return p->pto_count > 0;
 }
 
 // Chooses the next number to leave out, somewhere in [from, 2 * from) (at least 64 wide).

@@ -332,3 +332,11 @@ bool quic_sent_probe_oldest(quic_sent *s, pool *frames, quic_sent_frame_fn lost,
     }
     return false;
 }
+
+void quic_sent_probe_all(quic_sent *s, pool *frames, quic_sent_frame_fn lost, void *user) {
+    for (uint64_t pn = s->first; pn < s->next; pn++) {
+        quic_sent_packet *p = at(s, pn);
+        if (p->state == SENT_OUTSTANDING && (p->flags & SENT_ACK_ELICITING) != 0)
+            report(p, pn, frames, lost, user);
+    }
+}

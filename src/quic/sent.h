@@ -134,6 +134,9 @@ void quic_sent_drop_all(quic_sent *s, pool *frames, quic_sent_frame_fn lost, voi
 // lost, while the packet stays outstanding without frames. False when there is none with frames.
 bool quic_sent_probe_oldest(quic_sent *s, pool *frames, quic_sent_frame_fn lost, void *user);
 
+// The same for all of them at once: another path is to carry what they carried.
+void quic_sent_probe_all(quic_sent *s, pool *frames, quic_sent_frame_fn lost, void *user);
+
 // True when `max` or more numbers are remembered, from the oldest outstanding packet to the next: back-pressure for
 // memory, for a peer that never acknowledges it.
 bool quic_sent_full(const quic_sent *s, uint64_t max);
