@@ -28,6 +28,7 @@ typedef struct blake3 {
     uint32_t key[8];
     uint32_t cv[8];  // of the chunk being filled
     uint64_t chunk;  // index of that chunk
+    uint64_t first;  // index of the first chunk: 0 but for a subtree
     uint8_t block[BLAKE3_PAIR];
     uint8_t block_len;  // bytes in `block`
     uint8_t blocks;     // of the chunk that went into `cv`

@@ -34,6 +34,8 @@ LIBRARIES = {
     "cpuid.h": {"crypto"},
     "immintrin.h": {"crypto"},
     "idn2.h": {"base", "id"},
+    "immintrin.h": {"crypto"},
+    "arm_neon.h": {"crypto"},
     "uv.h": SHELL,
     "curl/": SHELL,
     "ares": SHELL,
