@@ -75,6 +75,8 @@ static int on_new_token(quic_conn *c, quic_received *r, const quic_frame *f) {
     (void)r;
     if (c->role == QUIC_SERVER)
         return QUIC_PROTOCOL_VIOLATION;
+    if (f->new_token.len > QUIC_PEER_TOKEN_MAX)
+        return 0;
     uint8_t *copy = malloc(f->new_token.len);
     if (copy == NULL)
         return 0;  // a token only saves a round trip later

@@ -113,7 +113,7 @@ static int client_resume(quic_conn *c, const quic_connect_config *connect, quic_
         return 0;
     c->hs->remembered = s->params;
     c->hs->want_early = connect->early;
-    if (s->token_len == 0)
+    if (s->token_len == 0 || s->token_len > QUIC_PEER_TOKEN_MAX)
         return 0;
     c->hs->token = malloc(s->token_len);
     if (c->hs->token == NULL)
@@ -382,7 +382,8 @@ void quic_conn_confirm(quic_conn *c, uint64_t now) {
 
 int quic_conn_retry(quic_conn *c, const quic_packet *retry, uint64_t now) {
     quic_handshake *hs = c->hs;
-    if (hs == NULL || c->role != QUIC_CLIENT || hs->authenticated || hs->retried || retry->token_len == 0)
+    if (hs == NULL || c->role != QUIC_CLIENT || hs->authenticated || hs->retried || retry->token_len == 0 ||
+        retry->token_len > QUIC_PEER_TOKEN_MAX)
         return 0;
     if (!quic_packet_retry_valid(retry, &hs->original_dcid))
         return 0;

@@ -36,7 +36,13 @@ static bool next_packet(quic_conn *c, quic_open_packet *k, quic_space_id id, uin
         quic_packet_type type = id == QUIC_SPACE_INITIAL ? QUIC_INITIAL : QUIC_HANDSHAKE;
         if (!space_wants(c, id, now) || !quic_open_packet_begin(c, p, k, type, at, room, now))
             return false;
+        bool due = k->space->probes > 0 || quic_acks_pending(&k->space->acks, now);
         fill(c, k, id, now);
+        // Without room for CRYPTO there is no progress, and no end of such packets either.
+        if (!due && (k->b.flags & SENT_ACK_ELICITING) == 0) {
+            quic_open_packet_abandon(k);
+            return false;
+        }
     } else {
         bool early = !quic_conn_can_send_1rtt(c);
         if (early && !quic_conn_can_send_0rtt(c))

@@ -11,7 +11,8 @@
 #define QUIC_CID_MAX 20
 #define QUIC_LOCAL_CID 8  // length of every connection id that we issue
 #define QUIC_RESET_TOKEN 16
-#define QUIC_MIN_INITIAL 1200  // smallest datagram that carries a client Initial (RFC 9000, section 14.1)
+#define QUIC_PEER_TOKEN_MAX 512  // longer address tokens are not taken: every Initial packet carries one
+#define QUIC_MIN_INITIAL 1200    // smallest datagram that carries a client Initial (RFC 9000, section 14.1)
 #define QUIC_MAX_UDP_PAYLOAD 65527
 #define QUIC_PN_NONE UINT64_MAX  // no packet number yet
 
