@@ -88,6 +88,7 @@ static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
     list_init(&ep->incoming);
     list_init(&ep->waiters);
     list_init(&ep->fired);
+    list_init(&ep->bells);
     sessions_init(&ep->sessions);
     if (config->secret_key != NULL)
         ep->secret = *config->secret_key;
@@ -205,6 +206,7 @@ void iroh_endpoint_free(iroh_endpoint *ep) {
     if (ep->own_thread)
         driver_stop(ep);
     endpoint_enter(ep);
+    endpoint_settle(ep);  // they use the loop
     orphan_handles(ep);
     dismantle(ep);
     endpoint_leave_for_good(ep);

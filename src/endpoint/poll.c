@@ -198,7 +198,8 @@ static void unregister_all(poll_job *j) {
 // With the lock held.
 static int wait_for_any(poll_job *j, uint64_t until) {
     waiter w;
-    waiter_init(&w, j->ep, j->pipe[1]);
+    if (waiter_init(&w, j->ep, j->pipe[1]) != 0)
+        return IROH_ERR_NOMEM;
     register_all(j, &w);
     int ready = 0;
     for (bool in_time = true; in_time && ready == 0;) {
@@ -214,7 +215,7 @@ static int wait_for_any(poll_job *j, uint64_t until) {
             ready = count_ready(j);
     }
     unregister_all(j);
-    waiter_dispose(&w);
+    waiter_dispose(&w, j->ep);
     return ready;
 }
 

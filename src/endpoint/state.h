@@ -16,6 +16,8 @@
 #ifndef ENDPOINT_STATE_H
 #define ENDPOINT_STATE_H
 
+#include <stdatomic.h>
+
 #include <uv.h>
 
 #include <iroh/iroh.h>
@@ -34,13 +36,18 @@
 // What a wait is for, besides IROH_POLL_*.
 enum { WAIT_DATAGRAM_ROOM = 1 << 16, WAIT_DRAINED = 1 << 17, WAIT_ANY = -1 };
 
+// What a thread sleeps on. It belongs to the endpoint for as long as that lives, so that it can be rung without the lock.
+typedef struct bell {
+    list_link link;  // in iroh_endpoint.bells while nobody sleeps on it
+    uv_cond_t cond;
+} bell;
+
 // One sleeping call. It lives on the stack of the call.
 typedef struct waiter {
     list_link told;  // in iroh_endpoint.fired until it was told
     bool fired;      // something that it waits for happened
-    bool sleeps;     // `cond` is in use
-    int wake_fd;     // written to instead of `cond` when not -1
-    uv_cond_t cond;
+    int wake_fd;     // written to when fired; -1: the bell rings
+    bell *bell;      // null: it sleeps in another way
 } waiter;
 
 // Its place in the list of one handle.
@@ -79,6 +86,8 @@ struct iroh_endpoint {
     list_link incoming;    // every iroh_incoming
     list_link waiters;
     list_link fired;  // waiters to be told when the lock is given back
+    list_link bells;
+    atomic_int tellers;  // threads that gave the lock back and are still waking others
     size_t unclaimed, max_unclaimed;
     int accepting;  // ACCEPT_*
     bool accepts;   // there are protocols to accept
@@ -140,10 +149,13 @@ void endpoint_leave_for_good(iroh_endpoint *ep);
 // Marks the waiters of a handle that wait for any of `events`. They run when the lock is free.
 void wait_fire(iroh_endpoint *ep, list_link *waiters, unsigned events);
 
-// `wake_fd`: what to write a byte to when fired, or -1.
-void waiter_init(waiter *w, const iroh_endpoint *ep, int wake_fd);
+// With the lock held, like all of these. `wake_fd`: what to write a byte to when fired, or -1. 0 or IROH_ERR_NOMEM.
+int waiter_init(waiter *w, iroh_endpoint *ep, int wake_fd);
 void waiter_reset(waiter *w);
-void waiter_dispose(waiter *w);
+void waiter_dispose(waiter *w, iroh_endpoint *ep);
+
+// Returns when no thread is still waking others; none starts to while the lock is held.
+void endpoint_settle(iroh_endpoint *ep);
 
 // Sends what is queued, then gives up the lock until the waiter fired (true) or the time came (false).
 bool wait_sleep(iroh_endpoint *ep, waiter *w, uint64_t until);
