@@ -41,6 +41,7 @@ quic_path_config quic_conn_path_config(const quic_conn *c) {
         .initial_rtt = c->transport.initial_rtt,
         .mtu_max = (uint16_t)mtu,
         .skip_packet_numbers = c->transport.skip_packet_numbers,
+        .limited = c->role == QUIC_SERVER,
     };
 }
 

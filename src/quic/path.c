@@ -53,6 +53,7 @@ quic_path *quic_path_new(quic_path_cids *cids, const addr *remote, const addr *l
     cids->path = p;
     p->phase_first_sent = QUIC_PN_NONE;
     p->skip_at = QUIC_PN_NONE;
+    p->limited = config->limited;
     if (config->skip_packet_numbers)
         quic_path_choose_skip(p, random);
     estimates_init(p, config, now);
@@ -90,7 +91,7 @@ void quic_path_move(quic_path *p, const addr *remote, const addr *local, const q
 }
 
 uint64_t quic_path_credit(const quic_path *p) {
-    if (p->validated)
+    if (p->validated || !p->limited)
         return UINT64_MAX;
     uint64_t limit = 3 * p->received;
     return limit > p->sent ? limit - p->sent : 0;

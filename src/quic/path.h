@@ -56,6 +56,7 @@ typedef struct quic_path {
     uint32_t id;
     uint32_t generation;
     addr remote, local;
+    bool limited;  // by quic_path_credit until validated
     bool validated;
     bool established;         // its validation was reported to the layer above
     bool abandoned;           // nothing is sent on it any more
@@ -112,6 +113,7 @@ typedef struct quic_path_config {
     uint64_t initial_rtt;
     uint16_t mtu_max;
     bool skip_packet_numbers;
+    bool limited;  // server: an address that is not proven gets three times what came from it
 } quic_path_config;
 
 // A path on its own for the path id of `cids`, which then names it; null when out of memory.
