@@ -94,7 +94,8 @@ bool relay_frame_id_valid(const relay_frame *f);
 // Turns the message of a datagram to the relay into the one that the receiver gets, in place: the sender's id, and the
 // other type. `frame` is what relay_frame_decode made of the message. The forwarded frame starts at *out, inside the
 // message, and has the length that is returned: the same bytes but for the head, so that nothing is copied. 0: it must not
-// be forwarded (no payload, or longer than a frame may be when sent); then nothing was changed.
+// be forwarded (no payload, or longer than a frame may be when sent); then nothing was changed. `frame->id` is overwritten:
+// look the destination up before.
 size_t relay_frame_forward(uint8_t *message, size_t len, const relay_frame *frame,
                            const uint8_t sender[static RELAY_ID], uint8_t **out);
 

@@ -68,11 +68,12 @@ typedef struct relay_hub {
     relay_blocks blocks;
     relay_counters counters;
     relay_queue_limits bulk_limits, urgent_limits;
-    heap timers;        // relay_session.timer
-    list_link blocked;  // relay_session.blocked_link, by time of last progress
-    list_link ready;    // relay_session.ready_link
-    uint64_t clock;     // of serials
-    size_t sessions;    // open
+    heap timers;           // relay_session.timer
+    list_link blocked;     // relay_session.blocked_link, by time of last progress
+    list_link ready;       // relay_session.ready_link
+    uint64_t clock;        // of serials
+    uint32_t limit_epoch;  // changes with the limits of reading
+    size_t sessions;       // open
 } relay_hub;
 
 void relay_hub_config_default(relay_hub_config *c);
@@ -94,7 +95,7 @@ enum {
 struct relay_session *relay_hub_next(relay_hub *h, unsigned *wants);
 
 // From another hub. A lack of memory loses the notice: IROH_ERR_NOMEM.
-int relay_hub_heard(relay_hub *h, int notice, const uint8_t id[static RELAY_ID], uint64_t serial, uint64_t now);
+int relay_hub_heard(relay_hub *h, int notice, const uint8_t id[static RELAY_ID], uint64_t serial);
 void relay_hub_deliver(relay_hub *h, const uint8_t id[static RELAY_ID], bool bulk, const uint8_t *message, size_t len);
 
 // New limits for sessions, running and future; rate 0: none. Running ones start with a full burst.

@@ -51,7 +51,7 @@ static inline relay_place *relay_route_active(const relay_route *route) {
 int relay_routes_join(relay_routes *r, const uint8_t id[static RELAY_ID], const relay_place *place, relay_route **out);
 
 // Removes the place with that serial; IROH_ERR_NOT_FOUND. The route stays, even without places, until released.
-int relay_routes_leave(relay_routes *r, relay_route *route, uint64_t serial);
+int relay_routes_leave(relay_route *route, uint64_t serial);
 
 // Frees a route without places.
 void relay_routes_release(relay_routes *r, relay_route *route);

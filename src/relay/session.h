@@ -38,6 +38,7 @@ typedef struct relay_session {
     relay_queue queue;
     relay_pinger ping;
     bucket limit;
+    uint32_t limit_epoch;  // of the hub's limits that `limit` is made of
     heap_item timer;
     list_link ready_link, blocked_link;
     uint64_t heard;       // ns, last frame
