@@ -100,8 +100,12 @@ static bool proven(const quic_conn *c, const addr *remote) {
 // section 8.2.2). Only the latest challenge of an address is, so that many in one datagram get no more than one.
 static int on_path_challenge(quic_conn *c, quic_received *r, const quic_frame *f) {
     if (addr_equal(r->remote, &r->path->remote)) {
-        if (!r->path->abandoned)
+        if (!r->path->abandoned) {
             quic_path_queue_response(r->path, f->path_data.data);
+            // Makes the answer more than a probe, so that the peer keeps to this path and learns our address on it
+            // (RFC 9000, section 9.3.3).
+            r->path->ping_wanted = true;
+        }
         return 0;
     }
     quic_off_path *o = quic_conn_off_path_answer(c, r->path->id, r->remote, r->local);
