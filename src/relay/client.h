@@ -8,6 +8,9 @@
 //   RELAY_CLIENT_CLOSED   over
 // In all others there is a socket: write what the queue gives out, feed what arrives.
 //
+// A relay that is not the home relay is left when nothing was sent for RELAY_CLIENT_IDLE; then the state is
+// RELAY_CLIENT_WAIT without a deadline, and the next datagram dials again.
+//
 // Datagrams may be queued while the connection comes up; those that wait too long are dropped, since whoever sends them
 // sends again.
 #ifndef RELAY_CLIENT_H
@@ -34,8 +37,9 @@
 #define RELAY_WRITE_TIMEOUT (15 * NS_PER_S)    // without progress of a write
 #define RELAY_CLIENT_QUEUE 64                  // datagram frames
 #define RELAY_CLIENT_QUEUE_BYTES (4U << 20)
-#define RELAY_DENIAL_MAX 256  // bytes of the server's reason that are kept, terminator included
-#define RELAY_KNOWN_IDS 16    // senders that need no second check
+#define RELAY_DENIAL_MAX 256                // bytes of the server's reason that are kept, terminator included
+#define RELAY_CLOSE_TIMEOUT (3 * NS_PER_S)  // to write the rest at the end
+#define RELAY_KNOWN_IDS 16                  // senders that need no second check
 
 enum {
     RELAY_CLIENT_WAIT = 0,
@@ -86,6 +90,7 @@ typedef struct relay_client {
     int error;    // why the last attempt or connection ended; 0: no failure yet
     bool denied;  // the last attempt ended with the server's denial, for `denial`
     bool home;
+    bool final;     // closing for good, not for idleness
     bool worked;    // a pong came on this connection
     bool answered;  // the challenge was answered
     bool limited;   // a rate limit notice came on this connection
@@ -104,8 +109,10 @@ typedef struct relay_client {
     relay_queue queue;
     relay_pinger ping;
     relay_backoff backoff;
-    uint64_t wait_until, connect_by, heard, ping_at, sent, stale_at, written;  // ns
-    uint64_t restart_wait;                                                     // ns that the relay asked for; 0: none
+    uint64_t wait_until, connect_by, ping_at, sent, stale_at, written;  // ns
+    uint8_t masks[64];  // random bytes for masks, used up from `mask_at` on
+    unsigned mask_at;
+    uint64_t restart_wait;  // ns that the relay asked for; 0: none
     uint8_t known[RELAY_KNOWN_IDS][RELAY_ID];
     unsigned known_count, known_next;
     relay_client_stats stats;

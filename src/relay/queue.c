@@ -172,6 +172,11 @@ void relay_queue_clear(relay_queue *q) {
     q->split = false;
 }
 
+void relay_queue_clear_bulk(relay_queue *q) {
+    assert(!q->split);
+    clear_lane(q, &q->bulk);
+}
+
 static relay_lane *next_lane(relay_queue *q) {
     if (q->split)
         return &q->bulk;

@@ -58,7 +58,8 @@ typedef struct relay_queue_limits {
 } relay_queue_limits;
 
 void relay_queue_init(relay_queue *q, relay_blocks *store);
-void relay_queue_clear(relay_queue *q);  // gives back all blocks but those that were taken
+void relay_queue_clear(relay_queue *q);       // gives back all blocks but those that were taken
+void relay_queue_clear_bulk(relay_queue *q);  // those of bulk; not in the middle of a message (asserted)
 
 // A message in pieces: begin asks for room for all of it, then put copies pieces of it in. 0, IROH_ERR_LIMIT or
 // IROH_ERR_NOMEM, and then nothing is queued.
