@@ -64,6 +64,7 @@ static inline void store_cvs(vec *cv, uint8_t *out) {
     }
 }
 
+#define REGISTERS 32
 #include "crypto/blake3_lanes.h"
 
 blake3_kernel blake3_kernel_neon;

@@ -10,6 +10,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+// The message is added first, because the other summand is still being computed; compilers must not turn that round.
+#ifndef KEEP
+#define KEEP(x) __asm__("" : "+x"(x))
+#endif
+
 // First half of the mixing of the four columns (diagonal 0) or of the four diagonals (diagonal 1), step by step over
 // all four, which keeps their chains of dependencies side by side.
 #define B(i) v[4 + ((i) + diagonal) % 4]
@@ -21,6 +26,10 @@ INLINE void add_message(vec *v, const vec *m, unsigned diagonal, unsigned x0, un
     v[1] = vec_add(v[1], m[x1]);
     v[2] = vec_add(v[2], m[x2]);
     v[3] = vec_add(v[3], m[x3]);
+    KEEP(v[0]);
+    KEEP(v[1]);
+    KEEP(v[2]);
+    KEEP(v[3]);
     v[0] = vec_add(v[0], B(0));
     v[1] = vec_add(v[1], B(1));
     v[2] = vec_add(v[2], B(2));
@@ -96,6 +105,8 @@ INLINE void run_lanes(const blake3_job *job, const uint8_t *const *inputs, const
         uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b + 1 == job->blocks ? job->last_flags : 0);
         vec m[16];
         load_blocks(inputs, b * BLAKE3_BLOCK, m);
+        if (REGISTERS < 32)
+            __asm__("" : "+m"(m));
         vec v[16] = {cv[0],
                      cv[1],
                      cv[2],

@@ -20,6 +20,7 @@ static inline vec vec_ror7(vec a) {
     return _mm256_or_si256(_mm256_srli_epi32(a, 7), _mm256_slli_epi32(a, 25));
 }
 
+#define REGISTERS 16
 #include "crypto/blake3_lanes.h"
 
 void blake3_kernel_avx2(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,

@@ -38,6 +38,11 @@ static inline vec vec_load(const uint32_t *words) {
     return _mm512_loadu_si512(words);
 }
 
+static inline vec load_two(const uint8_t *low, const uint8_t *high) {
+    __m256i a = _mm256_loadu_si256((const __m256i *)low), b = _mm256_loadu_si256((const __m256i *)high);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+}
+
 // Transposes the four 4x4 squares side by side in four rows.
 static inline __attribute__((always_inline)) void transpose_squares(vec *a) {
     vec low01 = _mm512_unpacklo_epi32(a[0], a[1]), high01 = _mm512_unpackhi_epi32(a[0], a[1]);
@@ -48,25 +53,26 @@ static inline __attribute__((always_inline)) void transpose_squares(vec *a) {
     a[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
-// Then the squares themselves are transposed: row i of the squares in a[i], a[i + 4], a[i + 8] and a[i + 12].
-static inline __attribute__((always_inline)) void transpose_quarters(vec *a, vec *b, vec *c, vec *d) {
-    vec even_ab = _mm512_shuffle_i32x4(*a, *b, 0x88), odd_ab = _mm512_shuffle_i32x4(*a, *b, 0xdd);
-    vec even_cd = _mm512_shuffle_i32x4(*c, *d, 0x88), odd_cd = _mm512_shuffle_i32x4(*c, *d, 0xdd);
-    *a = _mm512_shuffle_i32x4(even_ab, even_cd, 0x88);
-    *b = _mm512_shuffle_i32x4(odd_ab, odd_cd, 0x88);
-    *c = _mm512_shuffle_i32x4(even_ab, even_cd, 0xdd);
-    *d = _mm512_shuffle_i32x4(odd_ab, odd_cd, 0xdd);
+// One half of the blocks, eight words. Inputs four apart come in pairs, so that loading does part of the transposing.
+static inline __attribute__((always_inline)) void load_half(const uint8_t *const *inputs, size_t offset, vec *m) {
+    vec a[4], b[4];
+    for (size_t i = 0; i < 4; i++) {
+        a[i] = load_two(inputs[i] + offset, inputs[i + 4] + offset);
+        b[i] = load_two(inputs[i + 8] + offset, inputs[i + 12] + offset);
+    }
+    transpose_squares(a);
+    transpose_squares(b);
+    for (size_t i = 0; i < 4; i++) {
+        m[i] = _mm512_shuffle_i32x4(a[i], b[i], 0x88);
+        m[i + 4] = _mm512_shuffle_i32x4(a[i], b[i], 0xdd);
+    }
 }
 
 static inline __attribute__((always_inline)) void load_blocks(const uint8_t *const *inputs, size_t offset, vec *m) {
-    for (size_t i = 0; i < LANES; i++) {
-        m[i] = _mm512_loadu_si512(inputs[i] + offset);
+    load_half(inputs, offset, m);
+    load_half(inputs, offset + 32, m + 8);
+    for (size_t i = 0; i < LANES; i++)
         _mm_prefetch((const char *)(inputs[i] + offset + 256), _MM_HINT_T0);
-    }
-    for (size_t i = 0; i < LANES; i += 4)
-        transpose_squares(m + i);
-    for (size_t i = 0; i < 4; i++)
-        transpose_quarters(&m[i], &m[i + 4], &m[i + 8], &m[i + 12]);
 }
 
 static inline void store_quarter(uint8_t *out, __m128i low, __m128i high) {
@@ -89,6 +95,7 @@ static inline void store_cvs(vec *cv, uint8_t *out) {
     }
 }
 
+#define REGISTERS 32
 #include "crypto/blake3_lanes.h"
 
 void blake3_kernel_avx512_16(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,

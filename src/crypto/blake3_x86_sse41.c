@@ -64,6 +64,7 @@ static inline void store_cvs(vec *cv, uint8_t *out) {
     }
 }
 
+#define REGISTERS 16
 #include "crypto/blake3_lanes.h"
 #include "crypto/blake3_x86_rows.h"
 

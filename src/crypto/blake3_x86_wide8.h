@@ -26,37 +26,41 @@ static inline vec vec_load(const uint32_t *words) {
     return _mm256_loadu_si256((const __m256i *)words);
 }
 
-// Words inside quarters first, then whole quarters: four rows of each half belong together.
-static inline __attribute__((always_inline)) void transpose(vec *a) {
-    vec t[8];
-    for (size_t i = 0; i < 8; i += 4) {
-        vec low01 = _mm256_unpacklo_epi32(a[i], a[i + 1]), high01 = _mm256_unpackhi_epi32(a[i], a[i + 1]);
-        vec low23 = _mm256_unpacklo_epi32(a[i + 2], a[i + 3]), high23 = _mm256_unpackhi_epi32(a[i + 2], a[i + 3]);
-        t[i] = _mm256_unpacklo_epi64(low01, low23);
-        t[i + 1] = _mm256_unpackhi_epi64(low01, low23);
-        t[i + 2] = _mm256_unpacklo_epi64(high01, high23);
-        t[i + 3] = _mm256_unpackhi_epi64(high01, high23);
-    }
-    for (size_t i = 0; i < 4; i++) {
-        a[i] = _mm256_permute2x128_si256(t[i], t[i + 4], 0x20);
-        a[i + 4] = _mm256_permute2x128_si256(t[i], t[i + 4], 0x31);
-    }
+// Transposes the two 4x4 squares side by side in four rows.
+static inline __attribute__((always_inline)) void transpose_squares(vec *a) {
+    vec low01 = _mm256_unpacklo_epi32(a[0], a[1]), high01 = _mm256_unpackhi_epi32(a[0], a[1]);
+    vec low23 = _mm256_unpacklo_epi32(a[2], a[3]), high23 = _mm256_unpackhi_epi32(a[2], a[3]);
+    a[0] = _mm256_unpacklo_epi64(low01, low23);
+    a[1] = _mm256_unpackhi_epi64(low01, low23);
+    a[2] = _mm256_unpacklo_epi64(high01, high23);
+    a[3] = _mm256_unpackhi_epi64(high01, high23);
 }
 
+static inline vec load_two(const uint8_t *low, const uint8_t *high) {
+    __m128i a = _mm_loadu_si128((const __m128i *)low), b = _mm_loadu_si128((const __m128i *)high);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+}
+
+// Inputs four apart come in pairs, so that loading does part of the transposing.
 static inline __attribute__((always_inline)) void load_blocks(const uint8_t *const *inputs, size_t offset, vec *m) {
-    for (size_t i = 0; i < LANES; i++) {
-        m[i] = _mm256_loadu_si256((const __m256i *)(inputs[i] + offset));
-        m[i + 8] = _mm256_loadu_si256((const __m256i *)(inputs[i] + offset + 32));
-        _mm_prefetch((const char *)(inputs[i] + offset + 256), _MM_HINT_T0);
+    for (size_t w = 0; w < 16; w += 4) {
+        for (size_t i = 0; i < 4; i++)
+            m[w + i] = load_two(inputs[i] + offset + 4 * w, inputs[i + 4] + offset + 4 * w);
+        transpose_squares(m + w);
     }
-    transpose(m);
-    transpose(m + 8);
+    for (size_t i = 0; i < LANES; i++)
+        _mm_prefetch((const char *)(inputs[i] + offset + 256), _MM_HINT_T0);
 }
 
 static inline void store_cvs(vec *cv, uint8_t *out) {
-    transpose(cv);
-    for (size_t i = 0; i < LANES; i++)
-        _mm256_storeu_si256((__m256i *)(out + BLAKE3_LEN * i), cv[i]);
+    transpose_squares(cv);
+    transpose_squares(cv + 4);
+    for (size_t i = 0; i < 4; i++) {
+        vec low = _mm256_permute2x128_si256(cv[i], cv[i + 4], 0x20);
+        vec high = _mm256_permute2x128_si256(cv[i], cv[i + 4], 0x31);
+        _mm256_storeu_si256((__m256i *)(out + BLAKE3_LEN * i), low);
+        _mm256_storeu_si256((__m256i *)(out + BLAKE3_LEN * (i + 4)), high);
+    }
 }
 
 #endif
