@@ -108,11 +108,18 @@ static int store_missing(quic_recvbuf *b, uint64_t at, uint64_t end, const uint8
     return store(b, at, bytes, (size_t)(end - at));
 }
 
+// A window that is large lets many datagrams go missing at once, and each leaves a piece behind it.
+static uint64_t pieces_max(const quic_recvbuf *b, uint64_t end) {
+    uint64_t span = (end > b->highest ? end : b->highest) - b->ready;
+    uint64_t by_span = span / RECVBUF_PIECE_SPAN;
+    return by_span > RECVBUF_PIECES_MAX ? by_span : RECVBUF_PIECES_MAX;
+}
+
 static int note_ahead(quic_recvbuf *b, uint64_t at, uint64_t end) {
     int e = ranges_add(&b->ahead, at, end);
     if (e != 0)
         return e;
-    if (ranges_count(&b->ahead) <= RECVBUF_PIECES_MAX)
+    if (ranges_count(&b->ahead) <= pieces_max(b, end))
         return 0;
     // It touches no other, or there would not be more than before: it goes without splitting.
     (void)ranges_remove(&b->ahead, at, end);

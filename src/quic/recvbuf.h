@@ -11,7 +11,8 @@
 #include "base/ranges.h"
 #include "quic/chunks.h"
 
-#define RECVBUF_PIECES_MAX 1024
+#define RECVBUF_PIECES_MAX 1024  // or, when that is more,
+#define RECVBUF_PIECE_SPAN 1024  // one for each so many bytes from the first gap to the highest byte received
 
 typedef struct quic_recvbuf {
     quic_chunk *first, *last;  // sorted by base, disjoint
@@ -25,8 +26,8 @@ typedef struct quic_recvbuf {
 void quic_recvbuf_init(quic_recvbuf *b);
 void quic_recvbuf_dispose(quic_recvbuf *b);
 
-// Stores bytes. 0, IROH_ERR_NOMEM, or IROH_ERR_LIMIT when more than RECVBUF_PIECES_MAX pieces would remain ahead of
-// gaps; then it is as if they had not come. No bytes at an offset still raise `highest`.
+// Stores bytes. 0, IROH_ERR_NOMEM, or IROH_ERR_LIMIT when more pieces than that would remain ahead of gaps;
+// then it is as if they had not come. No bytes at an offset still raise `highest`.
 int quic_recvbuf_insert(quic_recvbuf *b, uint64_t offset, const uint8_t *bytes, size_t len);
 
 // Bytes that can be read in order now (all of them, over chunks).
