@@ -39,6 +39,7 @@ static void usage(FILE *to) {
                   "  --bind ADDR      listen on this address, such as 127.0.0.1:0 or [::]:4433; repeatable\n"
                   "  --recv-only      pipe: do not read standard input\n"
                   "  --custom-alpn A  pipe: another protocol name, in hex or as utf8:NAME; no greeting is sent\n"
+                  "  --congestion C   cubic (the default), newreno or bbr3\n"
                   "  --direct-only    use direct addresses only (the only way for now)\n"
                   "  --json           results as JSON\n"
                   "  -v               say more; repeatable\n"

@@ -61,7 +61,7 @@ typedef struct iroh_endpoint_config {
     const char *qlog_dir;           // null: none; else one .sqlog file for each connection goes there
     const uint16_t *cipher_suites;  // in order of preference; null: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305
     size_t cipher_suite_count;
-    const char *congestion;      // "cubic" (default), "newreno"
+    const char *congestion;      // "cubic" (default), "newreno", "bbr3"
     uint64_t idle_timeout_ms;    // 30 000; 0: none
     uint64_t keep_alive_ms;      // 5 000; 0: none
     uint64_t max_streams_bidi;   // that the peer may have open at once; 100

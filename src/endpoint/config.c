@@ -12,6 +12,7 @@ static const struct {
 } congestions[] = {
     {"cubic", &quic_cc_cubic},
     {"newreno", &quic_cc_newreno},
+    {"bbr3", &quic_cc_bbr3},
 };
 
 static const quic_cc_ops *find_congestion(const char *name) {

@@ -6,7 +6,7 @@
 #define INITIAL_DATAGRAMS 10
 #define INITIAL_BYTES UINT64_C(14720)
 
-static const quic_cc_ops *const controllers[] = {&quic_cc_newreno, &quic_cc_cubic};
+static const quic_cc_ops *const controllers[] = {&quic_cc_newreno, &quic_cc_cubic, &quic_cc_bbr3};
 
 const quic_cc_ops *quic_cc_by_name(const char *name) {
     for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++) {

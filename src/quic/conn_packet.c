@@ -118,6 +118,16 @@ static void note_elicited(quic_conn *c, quic_path *p, uint64_t now) {
     }
 }
 
+static void tell_congestion(quic_conn *c, quic_path *p, quic_open_packet *k, size_t len, uint64_t now) {
+    uint64_t in_flight = quic_conn_in_flight(c, p), rate = p->cc.pacing_rate;
+    p->cc.ops->on_sent(&p->cc, now, len, in_flight);
+    quic_stamp *stamp = quic_sent_stamp(&k->space->sent);
+    if (stamp != NULL)
+        *stamp = p->cc.ops->stamp(&p->cc, in_flight);
+    if (p->cc.pacing_rate != rate)
+        quic_conn_refresh_pacer(p, now);
+}
+
 size_t quic_open_packet_finish(quic_conn *c, quic_path *p, quic_open_packet *k, uint64_t now) {
     if (writer_len(&k->b.w) + k->pn_size < 4)
         pad_payload(&k->b, 4 - k->pn_size);
@@ -143,7 +153,7 @@ size_t quic_open_packet_finish(quic_conn *c, quic_path *p, quic_open_packet *k, 
     else
         p->unelicited++;
     if ((k->b.flags & SENT_IN_FLIGHT) != 0 && p->cc.ops->on_sent != NULL)
-        p->cc.ops->on_sent(&p->cc, now, len, quic_conn_in_flight(c, p));
+        tell_congestion(c, p, k, len, now);
     return len;
 }
 

@@ -127,8 +127,9 @@ void quic_conn_probe_frames(quic_conn *c, quic_path *path, quic_space_id id) {
 
 // --- Congestion
 
-static void refresh_pacer(quic_path *p, uint64_t now) {
-    quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate);
+void quic_conn_refresh_pacer(quic_path *p, uint64_t now) {
+    quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate,
+                      p->cc.send_quantum);
 }
 
 static void report_loss(quic_conn *c, quic_path *p, const quic_loss_result *lost, uint64_t now) {
@@ -234,6 +235,8 @@ static void grow_window(quic_conn *c, quic_path *p, const quic_ack_result *r, ui
         .in_flight = quic_conn_in_flight(c, p),
         .app_limited = p->app_limited,
         .rtt = &p->rtt,
+        .stamp = r->stamped ? &r->stamp : NULL,
+        .stamp_time = r->stamp_time,
     };
     p->cc.ops->on_ack(&p->cc, &event);
 }
@@ -264,7 +267,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
         quic_mtud_acked(&p->mtud, r.largest_size_pn, (uint16_t)r.largest_size);
     detect_loss(c, p, space_id, now);
     grow_window(c, p, &r, now);
-    refresh_pacer(p, now);
+    quic_conn_refresh_pacer(p, now);
     // A server may be blocked by the amplification limit: a client backs off until it knows better (RFC 9002, 6.2.1).
     if (c->hs != NULL && c->role == QUIC_CLIENT && space_id == QUIC_SPACE_HANDSHAKE)
         c->hs->peer_completed_validation = true;
@@ -369,7 +372,7 @@ void quic_conn_loss_timeout(quic_conn *c, quic_path *p, uint64_t now) {
     quic_space_id id;
     if (earliest_loss(c, p, &id) != TIME_NEVER) {
         detect_loss(c, p, id, now);
-        refresh_pacer(p, now);
+        quic_conn_refresh_pacer(p, now);
         quic_conn_wake(c);
         return;
     }

@@ -230,6 +230,12 @@ static bool may_send(const quic_conn *c, const quic_path *p) {
     return p->validated;
 }
 
+static void note_app_limited(quic_conn *c, quic_path *p) {
+    p->app_limited = true;
+    if (p->cc.ops->on_app_limited != NULL)
+        p->cc.ops->on_app_limited(&p->cc, quic_conn_in_flight(c, p));
+}
+
 static bool transmit_path(quic_conn *c, quic_path *p, uint64_t now, uint8_t *room, size_t room_len, size_t max_segments,
                           quic_transmit *out) {
     size_t segment = 0, total = 0;
@@ -241,8 +247,9 @@ static bool transmit_path(quic_conn *c, quic_path *p, uint64_t now, uint8_t *roo
         total = build_batch(c, p, carries, room, room_len, max_segments, now, &segment);
     if (total == 0 && c->state == CONN_OPEN && !p->abandoned)
         segment = total = quic_conn_build_mtu_probe(c, p, room, room_len, now);
-    if (total == 0 && p->pacing_at == TIME_NEVER && quic_conn_window_left(c, p) >= p->mtud.current)
-        p->app_limited = true;
+    bool wanted = carries && data_waits(c);
+    if (total == 0 && (p->pacing_at == TIME_NEVER || !wanted) && quic_conn_window_left(c, p) >= p->mtud.current)
+        note_app_limited(c, p);
     return finish_batch(p, total, segment, out);
 }
 

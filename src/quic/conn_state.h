@@ -357,6 +357,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space, quic_path *path, const q
 void quic_conn_loss_timeout(quic_conn *c, quic_path *path, uint64_t now);
 uint64_t quic_conn_loss_deadline(const quic_conn *c, const quic_path *path, uint64_t now);
 uint64_t quic_conn_in_flight(const quic_conn *c, const quic_path *path);
+void quic_conn_refresh_pacer(quic_path *path, uint64_t now);  // after window, rate, round trip or MTU have changed
 uint64_t quic_conn_pto(const quic_conn *c, const quic_path *path);             // ns, with max_ack_delay, no back-off
 quic_space *quic_conn_space(quic_conn *c, quic_path *path, quic_space_id id);  // null: discarded
 void quic_conn_frames_lost(quic_conn *c, quic_path *path, quic_space_id id, quic_sent *sent);  // drops all as lost

@@ -49,13 +49,16 @@ static uint64_t window_rate(uint64_t window, uint64_t smoothed_rtt) {
 }
 
 void quic_pacer_update(quic_pacer *p, uint64_t now, uint64_t window, uint64_t smoothed_rtt, uint64_t mtu,
-                       uint64_t controller_rate) {
+                       uint64_t controller_rate, uint64_t quantum) {
     refill(p, now);
     uint64_t rate = controller_rate != 0 ? controller_rate : window_rate(window, smoothed_rtt);
     p->rate = clamp(rate, RATE_MIN, RATE_MAX);
     p->mtu = mtu;
-    p->capacity = clamp(p->rate / (NS_PER_S / BURST_NS), PACER_BURST_MIN * mtu, PACER_BURST_MAX * mtu);
-    p->burst = clamp(window / WINDOW_BURSTS, mtu, p->capacity / CAPACITY_BURSTS);
+    uint64_t most = PACER_BURST_MAX * mtu;
+    uint64_t least =
+        quantum != 0 ? clamp(CAPACITY_BURSTS * quantum, CAPACITY_BURSTS * mtu, most) : PACER_BURST_MIN * mtu;
+    p->capacity = clamp(p->rate / (NS_PER_S / BURST_NS), least, most);
+    p->burst = clamp(quantum != 0 ? quantum : window / WINDOW_BURSTS, mtu, p->capacity / CAPACITY_BURSTS);
     p->tokens = time_min(p->tokens, p->capacity);
 }
 

@@ -13,13 +13,19 @@ static void space_init(quic_space *s) {
     s->probes = 0;
 }
 
+static void packet_lost(void *user, const quic_rate_loss *loss) {
+    quic_path *p = user;
+    p->cc.ops->on_packet_lost(&p->cc, loss);
+}
+
 static void estimates_init(quic_path *p, const quic_path_config *config, uint64_t now) {
     quic_rtt_init(&p->rtt, config->initial_rtt);
     p->rtt_since = TIME_NEVER;
     quic_mtud_init(&p->mtud, config->mtu_max);
     quic_cc_init(&p->cc, config->congestion, p->mtud.current);
     quic_pacer_init(&p->pacer, now, p->mtud.current);
-    quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate);
+    quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate,
+                      p->cc.send_quantum);
     p->pto_count = 0;
     p->pto_base = now;
     p->event_lost = 0;
@@ -47,13 +53,15 @@ quic_path *quic_path_new(quic_path_cids *cids, const addr *remote, const addr *l
     p->id = cids->id;
     p->remote = *remote;
     p->local = *local;
+    p->limited = config->limited;
     space_init(&p->data);
+    if (config->congestion->stamp != NULL)
+        quic_sent_keep_stamps(&p->data.sent, packet_lost, p);
     p->challenge_at = p->validation_ends = p->pacing_at = TIME_NEVER;
     p->drain_at = p->idle_at = p->keep_alive_at = TIME_NEVER;
     cids->path = p;
     p->phase_first_sent = QUIC_PN_NONE;
     p->skip_at = QUIC_PN_NONE;
-    p->limited = config->limited;
     if (config->skip_packet_numbers)
         quic_path_choose_skip(p, random);
     estimates_init(p, config, now);

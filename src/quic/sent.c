@@ -27,12 +27,31 @@ void quic_sent_follow(quic_sent *s, uint32_t generation) {
     s->in_flight = 0;
 }
 
+void quic_sent_keep_stamps(quic_sent *s, quic_sent_loss_fn lost, void *user) {
+    assert(s->capacity == 0);
+    s->lost = lost;
+    s->lost_user = user;
+}
+
 // --- The ring
+
+static void move_stamps(quic_sent *s, quic_stamp *stamps, uint32_t capacity) {
+    for (uint64_t pn = s->base; pn < s->next; pn++)
+        stamps[pn & (capacity - 1)] = s->stamps[pn & (s->capacity - 1)];
+    free(s->stamps);
+    s->stamps = stamps;
+}
 
 static int resize(quic_sent *s, uint32_t capacity) {
     quic_sent_packet *ring = malloc(capacity * sizeof *ring);
-    if (ring == NULL)
+    quic_stamp *stamps = s->lost != NULL ? calloc(capacity, sizeof *stamps) : NULL;
+    if (ring == NULL || (s->lost != NULL && stamps == NULL)) {
+        free(ring);
+        free(stamps);
         return IROH_ERR_NOMEM;
+    }
+    if (stamps != NULL)
+        move_stamps(s, stamps, capacity);
     for (uint64_t pn = s->base; pn < s->next; pn++)
         ring[pn & (capacity - 1)] = *at(s, pn);
     free(s->ring);
@@ -94,6 +113,10 @@ void quic_sent_add(quic_sent *s, uint64_t now, uint16_t size, uint8_t flags, uin
         s->in_flight += size;
 }
 
+quic_stamp *quic_sent_stamp(quic_sent *s) {
+    return s->stamps != NULL ? &s->stamps[(s->next - 1) & (s->capacity - 1)] : NULL;
+}
+
 int quic_sent_skip(quic_sent *s) {
     int e = quic_sent_reserve(s);
     if (e != 0)
@@ -152,13 +175,26 @@ typedef struct ack_run {
     quic_ack_result *result;
 } ack_run;
 
+// Numbers come from the highest down, so of those sent at one time the first is the latest.
+static void take_stamp(const ack_run *run, const quic_sent_packet *p, uint64_t pn) {
+    quic_ack_result *r = run->result;
+    if (r->stamped && p->time <= r->stamp_time)
+        return;
+    r->stamped = true;
+    r->stamp = run->s->stamps[pn & (run->s->capacity - 1)];
+    r->stamp_time = p->time;
+}
+
 // The estimates of the path: only packets that were sent to its present address count.
 static void count_for_path(const ack_run *run, const quic_sent_packet *p, uint64_t pn, uint64_t largest) {
     quic_ack_result *r = run->result;
     if (p->generation != run->s->generation)
         return;
-    if (counts(run->s, p))
+    if (counts(run->s, p)) {
         r->acked_bytes += p->size;
+        if (run->s->stamps != NULL)
+            take_stamp(run, p, pn);
+    }
     r->acked_ect += (p->flags & SENT_ECT) != 0;
     if (pn == largest) {
         r->largest_newly_acked = true;
@@ -232,6 +268,7 @@ typedef struct loss_run {
     quic_sent_frame_fn lost;
     void *user;
     quic_loss_result *result;
+    uint64_t now;
     uint64_t stretch;  // sending time of the first ack-eliciting packet of this stretch
     bool in_stretch;
 } loss_run;
@@ -256,16 +293,31 @@ static void count_congestion(loss_run *run, const quic_sent_packet *p, uint64_t 
     }
 }
 
+static void report_stamped(const loss_run *run, const quic_sent_packet *p, uint64_t pn) {
+    const quic_sent *s = run->s;
+    quic_rate_loss loss = {
+        .now = run->now,
+        .sent_time = p->time,
+        .pn = pn,
+        .size = p->size,
+        .stamp = &s->stamps[pn & (s->capacity - 1)],
+    };
+    s->lost(s->lost_user, &loss);
+}
+
 static void lose(loss_run *run, quic_sent_packet *p, uint64_t pn) {
     quic_loss_result *r = run->result;
     settle(run->s, p);
     p->state = SENT_LOST;
     r->lost_packets += (p->flags & (SENT_ACK_ELICITING | SENT_IN_FLIGHT)) != 0;
     if (counts(run->s, p)) {
-        if ((p->flags & SENT_MTU_PROBE) == 0)
+        if ((p->flags & SENT_MTU_PROBE) == 0) {
             count_congestion(run, p, pn);
-        else if (p->size > r->mtu_probe)
+            if (run->s->stamps != NULL)
+                report_stamped(run, p, pn);
+        } else if (p->size > r->mtu_probe) {
             r->mtu_probe = p->size;
+        }
     }
     report(p, pn, run->frames, run->lost, run->user);
 }
@@ -284,7 +336,7 @@ void quic_sent_detect_loss(quic_sent *s, uint64_t now, uint64_t time_threshold, 
     s->loss_time = TIME_NEVER;
     if (s->largest_acked == QUIC_PN_NONE)
         return;
-    loss_run run = {.s = s, .frames = frames, .lost = lost, .user = user, .result = result};
+    loss_run run = {.s = s, .frames = frames, .lost = lost, .user = user, .result = result, .now = now};
     uint64_t first = QUIC_PN_NONE;  // that stays outstanding
     for (uint64_t pn = s->first; pn < s->largest_acked; pn++) {
         quic_sent_packet *p = at(s, pn);
@@ -314,7 +366,9 @@ void quic_sent_drop_all(quic_sent *s, pool *frames, quic_sent_frame_fn lost, voi
     for (uint64_t pn = s->first; pn < s->next; pn++)
         report(at(s, pn), pn, frames, lost, user);
     free(s->ring);
+    free(s->stamps);
     s->ring = NULL;
+    s->stamps = NULL;
     s->capacity = 0;
     s->base = s->first = s->next;
     s->eliciting = s->in_flight = 0;

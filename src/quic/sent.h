@@ -7,6 +7,9 @@
 // as a marker for a while, because a late acknowledgement tells that it was not lost at all. Recording is split from
 // building: the packet builder chains `quic_sent_frame`s while it writes and hands the chain over with the packet.
 //
+// A path whose congestion controller measures delivery rates asks for a stamp beside each packet; they live in a ring of
+// their own, so that others do not pay for them.
+//
 // Every run of numbers that are done with knows where it begins, so that an acknowledgement, which repeats what earlier
 // ones said, steps over such a run at once.
 #ifndef QUIC_SENT_H
@@ -14,6 +17,7 @@
 
 #include "base/pool.h"
 #include "quic/frame.h"
+#include "quic/rate.h"
 
 // What must happen when the packet is acknowledged or lost; one per retransmittable frame.
 typedef struct quic_sent_frame {
@@ -51,8 +55,14 @@ enum { SENT_GONE = 0, SENT_SKIPPED = 1, SENT_OUTSTANDING = 2, SENT_LOST = 3 };
 #define SENT_LOST_SPAN 4096      // or this far below the largest acknowledged
 #define SENT_PACKET_THRESHOLD 3  // RFC 9002, section 6.1.1
 
+// Called for each lost packet that has a stamp and counts as lost_bytes do, in rising order.
+typedef void (*quic_sent_loss_fn)(void *user, const quic_rate_loss *loss);
+
 typedef struct quic_sent {
     quic_sent_packet *ring;
+    quic_stamp *stamps;      // beside the ring, null: none are kept
+    quic_sent_loss_fn lost;  // null: no stamps are wanted
+    void *lost_user;
     uint32_t capacity;             // power of two, or 0
     uint32_t generation;           // latest one seen; in_flight counts its packets only
     uint64_t base;                 // lowest number in the ring
@@ -73,6 +83,9 @@ void quic_sent_dispose(quic_sent *s, pool *frames);  // frees everything without
 // generation do this by themselves.
 void quic_sent_follow(quic_sent *s, uint32_t generation);
 
+// Keeps a stamp beside each packet from now on, which must be before the first one is sent, and reports each loss.
+void quic_sent_keep_stamps(quic_sent *s, quic_sent_loss_fn lost, void *user);
+
 // Makes room for one more packet; after it one quic_sent_add cannot fail. 0 or IROH_ERR_NOMEM.
 int quic_sent_reserve(quic_sent *s);
 
@@ -80,6 +93,10 @@ int quic_sent_reserve(quic_sent *s);
 // ack-eliciting nor in flight are recorded too, so that acknowledging them is legal, but cost nothing later.
 void quic_sent_add(quic_sent *s, uint64_t now, uint16_t size, uint8_t flags, uint32_t generation,
                    quic_sent_frame *frames);
+
+// Where the stamp of the packet that was added last goes: to be filled in at once if the packet is in flight. Null when
+// none are kept.
+quic_stamp *quic_sent_stamp(quic_sent *s);
 
 // Leaves number s->next out on purpose. 0 or IROH_ERR_NOMEM.
 int quic_sent_skip(quic_sent *s);
@@ -99,6 +116,9 @@ typedef struct quic_ack_result {
     uint64_t mtu_probe;        // size of the largest acknowledged MTU probe, 0: none; current generation
     uint64_t largest_size;     // size of the largest acknowledged packet, 0: none; current generation
     uint64_t largest_size_pn;  // the highest number of that size
+    bool stamped;              // at least one of acked_bytes has a stamp:
+    quic_stamp stamp;          // of the one that was sent latest,
+    uint64_t stamp_time;       // at this time
 } quic_ack_result;
 
 // Called for each frame of a packet that was acknowledged or lost, before it is freed.

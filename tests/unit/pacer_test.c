@@ -39,10 +39,10 @@ static void the_rate_is_five_quarters_of_a_window_per_round_trip(void **state) {
     (void)state;
     quic_pacer p;
     quic_pacer_init(&p, START, MTU);
-    quic_pacer_update(&p, START, 1000000, 100 * NS_PER_MS, MTU, 0);
+    quic_pacer_update(&p, START, 1000000, 100 * NS_PER_MS, MTU, 0, 0);
     assert_int_equal(p.rate, 12500000);
     assert_int_equal(p.capacity, 25000);
-    quic_pacer_update(&p, START, 1000000, 100 * NS_PER_MS, MTU, 777777777);
+    quic_pacer_update(&p, START, 1000000, 100 * NS_PER_MS, MTU, 777777777, 0);
     assert_int_equal(p.rate, 777777777);
 }
 
@@ -50,13 +50,13 @@ static void the_burst_has_limits(void **state) {
     (void)state;
     quic_pacer p;
     quic_pacer_init(&p, START, MTU);
-    quic_pacer_update(&p, START, 2400, NS_PER_S, MTU, 0);
+    quic_pacer_update(&p, START, 2400, NS_PER_S, MTU, 0, 0);
     assert_int_equal(p.capacity, 10 * MTU);
-    quic_pacer_update(&p, START, UINT64_C(1) << 32, NS_PER_MS, 1452, 0);
+    quic_pacer_update(&p, START, UINT64_C(1) << 32, NS_PER_MS, 1452, 0, 0);
     assert_int_equal(p.capacity, 256 * 1452);
     // A smaller bucket spills.
     assert_int_equal(quic_pacer_budget(&p, START + NS_PER_S), 256 * 1452);
-    quic_pacer_update(&p, START + NS_PER_S, 2400, NS_PER_S, MTU, 0);
+    quic_pacer_update(&p, START + NS_PER_S, 2400, NS_PER_S, MTU, 0, 0);
     assert_int_equal(quic_pacer_budget(&p, START + NS_PER_S), 10 * MTU);
 }
 
@@ -65,7 +65,7 @@ static void batches_stay_large_at_high_rates(void **state) {
     quic_pacer p;
     uint64_t now = START;
     quic_pacer_init(&p, now, 1452);
-    quic_pacer_update(&p, now, 600000, 400 * NS_PER_US, 1452, 0);
+    quic_pacer_update(&p, now, 600000, 400 * NS_PER_US, 1452, 0, 0);
     assert_true(p.rate > UINT64_C(1500000000));
     (void)drain(&p, now);
     for (int i = 0; i < 1000; i++) {
@@ -84,7 +84,7 @@ static void slow_paths_wait_for_little(void **state) {
     (void)state;
     quic_pacer p;
     quic_pacer_init(&p, START, MTU);
-    quic_pacer_update(&p, START, 2 * MTU, 100 * NS_PER_MS, MTU, 0);
+    quic_pacer_update(&p, START, 2 * MTU, 100 * NS_PER_MS, MTU, 0, 0);
     (void)drain(&p, START);
     // One datagram at 30 kB/s.
     assert_int_equal(quic_pacer_ready_at(&p), START + 40 * NS_PER_MS);
@@ -99,7 +99,7 @@ static void the_average_is_the_rate(void **state) {
         uint64_t rng = i + 1, now = START, sent = 0;
         uint64_t length = rates[i] < 1000000 ? 1000 * NS_PER_S : NS_PER_S / 4;
         quic_pacer_init(&p, now, MTU);
-        quic_pacer_update(&p, now, 100 * UINT64_C(1000000), NS_PER_S, MTU, rates[i]);
+        quic_pacer_update(&p, now, 100 * UINT64_C(1000000), NS_PER_S, MTU, rates[i], 0);
         sent += drain(&p, now);
         while (now < START + length) {
             // Never late by more than the part of the bucket that is kept for it.
@@ -120,7 +120,7 @@ static void ready_at_is_exact(void **state) {
         quic_pacer p;
         uint64_t now = START + draw(&rng, NS_PER_S);
         quic_pacer_init(&p, now, MTU);
-        quic_pacer_update(&p, now, 2400 + draw(&rng, 10000000), 1 + draw(&rng, NS_PER_S), 1200 + draw(&rng, 300), 0);
+        quic_pacer_update(&p, now, 2400 + draw(&rng, 10000000), 1 + draw(&rng, NS_PER_S), 1200 + draw(&rng, 300), 0, 0);
         now += draw(&rng, NS_PER_MS);
         quic_pacer copy = p;
         if (quic_pacer_budget(&copy, now) > 0)
@@ -171,7 +171,7 @@ static void extremes_stay_in_range(void **state) {
         quic_pacer p;
         quic_pacer_init(&p, 0, MTU);
         uint64_t mtu = mtus[i / (n * n * n)];
-        quic_pacer_update(&p, 0, values[i % n], values[i / n % n], mtu, values[i / n / n % n]);
+        quic_pacer_update(&p, 0, values[i % n], values[i / n % n], mtu, values[i / n / n % n], 0);
         assert_true(p.rate > 0);
         assert_in_range(p.capacity, 10 * mtu, 256 * mtu);
         assert_in_range(p.burst, mtu, p.capacity / 2);
