@@ -1,6 +1,6 @@
 #include "base/base64.h"
 
-#include <sodium.h>
+#include <string.h>
 
 #include <iroh/error.h>
 
@@ -22,20 +22,38 @@ void base64_encode(int form, const void *bytes, size_t len, char *out) {
     }
 }
 
-// The bytes that a well-formed text of this length gives.
-static size_t decoded_len(int form, const char *text, size_t len) {
-    size_t padding = 0;
-    while (form == BASE64_PADDED && padding < 2 && padding < len && text[len - 1 - padding] == '=')
-        padding++;
-    return (len - padding) * 3 / 4;
+// The six bits of a character; -1: not of the alphabet.
+static int value_of(int form, char c) {
+    const char *at = c != '\0' ? strchr(alphabets[form], c) : NULL;
+    return at != NULL ? (int)(at - alphabets[form]) : -1;
+}
+
+// The length without padding, of which the padded form has exactly what fills the last group.
+static size_t unpadded(int form, const char *text, size_t len) {
+    size_t n = len;
+    while (form == BASE64_PADDED && n > 0 && len - n < 2 && text[n - 1] == '=')
+        n--;
+    return form == BASE64_PADDED && len % 4 != 0 ? 1 : n;  // one character alone is never right
 }
 
 int base64_decode(int form, const char *text, size_t len, uint8_t *out, size_t room) {
-    int variant = form == BASE64_URL ? sodium_base64_VARIANT_URLSAFE_NO_PADDING : sodium_base64_VARIANT_ORIGINAL;
-    size_t count;
-    if (decoded_len(form, text, len) > room)
-        return IROH_ERR_TOO_LARGE;
-    if (sodium_base642bin(out, room, text, len, NULL, &count, NULL, variant) != 0)
+    size_t count = unpadded(form, text, len), size = 0;
+    uint32_t bits = 0;
+    unsigned have = 0;
+    if (count % 4 == 1)
         return IROH_ERR_SYNTAX;
-    return (int)count;
+    if (count * 3 / 4 > room)
+        return IROH_ERR_TOO_LARGE;
+    for (size_t i = 0; i < count; i++) {
+        int value = value_of(form, text[i]);
+        if (value < 0)
+            return IROH_ERR_SYNTAX;
+        bits = bits << 6 | (uint32_t)value;
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            out[size++] = (uint8_t)(bits >> have);
+        }
+    }
+    return (bits & ((1U << have) - 1)) == 0 ? (int)size : IROH_ERR_SYNTAX;
 }
