@@ -58,6 +58,7 @@ static void controllers_are_found_by_name(void **state) {
     (void)state;
     assert_ptr_equal(quic_cc_by_name("cubic"), &quic_cc_cubic);
     assert_ptr_equal(quic_cc_by_name("newreno"), &quic_cc_newreno);
+    assert_ptr_equal(quic_cc_by_name("bbr3"), &quic_cc_bbr3);
     assert_null(quic_cc_by_name("Cubic"));
     assert_null(quic_cc_by_name(""));
 }

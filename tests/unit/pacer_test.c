@@ -162,6 +162,25 @@ static void spending_more_than_there_is_leaves_nothing(void **state) {
     assert_int_equal(quic_pacer_budget(&p, START), 0);
 }
 
+static void a_controller_chooses_its_burst(void **state) {
+    (void)state;
+    quic_pacer p;
+    quic_pacer_init(&p, START, MTU);
+    // 1 MB/s: two datagrams at once, and twice that when the timer was late.
+    quic_pacer_update(&p, START, 1000000, 100 * NS_PER_MS, MTU, 1000000, 2 * MTU);
+    assert_int_equal(p.burst, 2 * MTU);
+    assert_int_equal(p.capacity, 4 * MTU);
+    quic_pacer_spend(&p, p.tokens);
+    assert_int_equal(quic_pacer_budget(&p, START), 0);
+    assert_int_equal(quic_pacer_ready_at(&p), START + 2 * MTU * NS_PER_US);
+    // A window that is small does not make the burst smaller, and one that is absurd is cut.
+    quic_pacer_update(&p, START, 2 * MTU, 100 * NS_PER_MS, MTU, 1000000, 2 * MTU);
+    assert_int_equal(p.burst, 2 * MTU);
+    quic_pacer_update(&p, START, 2 * MTU, 100 * NS_PER_MS, MTU, 1000000, UINT64_C(1) << 40);
+    assert_int_equal(p.capacity, PACER_BURST_MAX * MTU);
+    assert_int_equal(p.burst, PACER_BURST_MAX * MTU / 2);
+}
+
 static void extremes_stay_in_range(void **state) {
     (void)state;
     static const uint64_t values[] = {0, 1, 2400, UINT64_C(1) << 32, UINT64_C(1) << 62, UINT64_MAX};
@@ -193,6 +212,7 @@ int main(void) {
         cmocka_unit_test(ready_at_is_not_in_the_future_when_something_may_go),
         cmocka_unit_test(a_backward_clock_adds_nothing),
         cmocka_unit_test(spending_more_than_there_is_leaves_nothing),
+        cmocka_unit_test(a_controller_chooses_its_burst),
         cmocka_unit_test(extremes_stay_in_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
