@@ -125,6 +125,25 @@ static void too_many_pieces_are_refused_and_touching_ones_are_not(void **state) 
     quic_recvbuf_dispose(&b);
 }
 
+// Every second datagram of a large window is missing: no reason to give up.
+static void a_large_window_may_have_more_gaps(void **state) {
+    (void)state;
+    quic_recvbuf b;
+    quic_recvbuf_init(&b);
+    uint64_t pieces = 3 * RECVBUF_PIECES_MAX;
+    for (uint64_t i = 0; i < pieces; i++)
+        assert_int_equal(insert(&b, (2 * i + 1) * RECVBUF_PIECE_SPAN, RECVBUF_PIECE_SPAN), 0);
+    assert_int_equal(ranges_count(&b.ahead), pieces);
+    // As many small ones in between are too many.
+    uint64_t i = 0;
+    while (i < pieces && insert(&b, 2 * i * RECVBUF_PIECE_SPAN + RECVBUF_PIECE_SPAN / 4, 1) == 0 &&
+           insert(&b, 2 * i * RECVBUF_PIECE_SPAN + RECVBUF_PIECE_SPAN / 2, 1) == 0)
+        i++;
+    assert_true(i < pieces);
+    assert_int_equal(ranges_count(&b.ahead), 2 * pieces);
+    quic_recvbuf_dispose(&b);
+}
+
 // Whatever the pattern, memory stays within the span of offsets plus two chunks.
 static void scattered_bytes_do_not_cost_more_than_their_span(void **state) {
     (void)state;
@@ -241,6 +260,7 @@ int main(void) {
         cmocka_unit_test(first_copy_of_a_byte_wins),
         cmocka_unit_test(duplicates_of_what_was_read_are_ignored),
         cmocka_unit_test(too_many_pieces_are_refused_and_touching_ones_are_not),
+        cmocka_unit_test(a_large_window_may_have_more_gaps),
         cmocka_unit_test(scattered_bytes_do_not_cost_more_than_their_span),
         cmocka_unit_test(few_bytes_take_a_small_chunk),
         cmocka_unit_test(peek_gives_the_bytes_that_consume_takes),
