@@ -23,7 +23,7 @@ static uint64_t random_state = 1;
 static const entropy source = {.fill = fill, .user = &random_state};
 
 static const quic_path_config config = {
-    .congestion = &quic_cc_cubic, .initial_rtt = RTT_INITIAL, .mtu_max = MTUD_MAX_DEFAULT};
+    .congestion = &quic_cc_cubic, .initial_rtt = RTT_INITIAL, .mtu_max = MTUD_MAX_DEFAULT, .limited = true};
 
 static addr ip4(uint8_t last, uint16_t port) {
     return addr_ip4((const uint8_t[]){192, 0, 2, last}, port);
@@ -78,6 +78,16 @@ static void three_times_what_came_may_be_sent_until_it_is_proven(void **state) {
     p->sent = 4000;
     assert_int_equal(quic_path_credit(p), 0);
     p->validated = true;
+    assert_int_equal(quic_path_credit(p), UINT64_MAX);
+    free_path(p);
+}
+
+static void a_client_may_send_at_once(void **state) {
+    (void)state;
+    quic_path_config unlimited = config;
+    unlimited.limited = false;
+    quic_path *p = path_with(&unlimited);
+    assert_false(p->validated);
     assert_int_equal(quic_path_credit(p), UINT64_MAX);
     free_path(p);
 }
@@ -231,6 +241,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_path_is_unproven_and_starts_small),
         cmocka_unit_test(three_times_what_came_may_be_sent_until_it_is_proven),
+        cmocka_unit_test(a_client_may_send_at_once),
         cmocka_unit_test(challenges_are_repeated_ever_more_slowly),
         cmocka_unit_test(an_answer_to_any_of_the_latest_challenges_proves_the_path),
         cmocka_unit_test(the_time_of_the_answer_is_the_first_estimate),
