@@ -51,7 +51,11 @@ enum {
     IROH_ERR_UNREACHABLE = -34,    // the last path to the peer is gone
     IROH_ERR_INTERNAL = -35,       // a broken invariant of this library; please report it
     IROH_ERR_EXISTS = -36,         // already there
-    IROH_ERR_NOT_FOUND = -37       // not there
+    IROH_ERR_NOT_FOUND = -37,      // not there
+    IROH_ERR_NO_SPACE = -38,       // the disk, the quota or the largest size of a file is used up
+    IROH_ERR_ACCESS = -39,         // the operating system does not permit it: rights, or a read-only file system
+    IROH_ERR_CHANGED = -40,        // a file changed while it was read, or since it was referred to
+    IROH_ERR_CORRUPT = -41         // what is stored is not what was stored
 };
 
 // One plain English sentence without a full stop for `code`; a static string, never null. Any thread.

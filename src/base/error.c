@@ -49,6 +49,10 @@ static const result results[] = {
     ROW(IROH_ERR_INTERNAL, "internal error, please report it"),
     ROW(IROH_ERR_EXISTS, "already there"),
     ROW(IROH_ERR_NOT_FOUND, "not found"),
+    ROW(IROH_ERR_NO_SPACE, "no space is left for the data"),
+    ROW(IROH_ERR_ACCESS, "the operating system does not permit it"),
+    ROW(IROH_ERR_CHANGED, "the file has changed"),
+    ROW(IROH_ERR_CORRUPT, "the stored data is damaged"),
 };
 
 static const result *find(int code) {

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define LAST IROH_ERR_NOT_FOUND
+#define LAST IROH_ERR_CORRUPT
 
 static void every_code_has_its_own_name_and_sentence(void **state) {
     (void)state;
