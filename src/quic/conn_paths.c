@@ -247,6 +247,7 @@ quic_path *quic_conn_path_begin(quic_conn *c, quic_path_cids *cids, const addr *
     p->observed_wanted = c->transport.send_observed;
     p->idle_timeout = c->transport.path_idle_timeout;
     p->keep_alive = c->transport.path_keep_alive;
+    p->received_at = now;
     quic_conn_path_active(c, p, now);
     c->mp->grace_at = TIME_NEVER;
     if (p->validated)
@@ -562,16 +563,35 @@ static void drained(quic_conn *c, quic_path *p) {
     quic_conn_report_path(c, &event);
 }
 
+// Whether the silence is this path's own, because another was heard of since. When all fell silent together, to give one
+// up would be a guess: noq sends its acknowledgements for all paths on the first one, so that the death of that one
+// silences the others too, until noq itself gives it up.
+static bool silent_alone(const quic_conn *c, const quic_path *p) {
+    for (size_t i = 0; i < c->path_count; i++) {
+        const quic_path *other = c->paths[i];
+        if (other != p && !other->abandoned && other->received_at >= p->received_at + p->idle_timeout / 2)
+            return true;
+    }
+    return false;
+}
+
+static void path_idle(quic_conn *c, quic_path *p, uint64_t now) {
+    p->idle_at = TIME_NEVER;
+    if (open_paths(c) < 2)
+        return;
+    if (silent_alone(c, p))
+        quic_conn_abandon(c, p, PATH_CODE_UNSTABLE_OR_POOR, false, now);
+    else
+        p->idle_at = now + p->idle_timeout / 2;
+}
+
 static void path_timeout(quic_conn *c, quic_path *p, uint64_t now) {
     if (now >= p->keep_alive_at) {
         p->ping_wanted = true;
         p->keep_alive_at = now + p->keep_alive;
     }
-    if (now >= p->idle_at) {
-        p->idle_at = TIME_NEVER;
-        if (open_paths(c) > 1)
-            quic_conn_abandon(c, p, PATH_CODE_UNSTABLE_OR_POOR, false, now);
-    }
+    if (now >= p->idle_at)
+        path_idle(c, p, now);
     if (now >= p->drain_at)
         drained(c, p);
 }

@@ -160,6 +160,7 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         return;
     }
     quic_conn_idle_restart(c, in->now);
+    in->path->received_at = in->now;
     quic_conn_path_active(c, in->path, in->now);
     // What still comes on a path that ends is acknowledged at once: its space will not live long.
     if (in->path->abandoned)

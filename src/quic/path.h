@@ -96,6 +96,7 @@ typedef struct quic_path {
     uint64_t abandon_code;
     uint64_t drain_at;       // ns: the path is forgotten, TIME_NEVER: not draining
     uint64_t idle_timeout;   // ns, 0: none
+    uint64_t received_at;    // ns: the latest packet, or when the path began
     uint64_t idle_at;        // deadline
     uint64_t keep_alive;     // ns, 0: none
     uint64_t keep_alive_at;  // deadline
