@@ -111,6 +111,7 @@ void relay_hub_deliver(relay_hub *h, const uint8_t id[static RELAY_ID], bool bul
 
 // --- Joining and leaving
 
+// Behind the datagrams of the one that is gone, which would otherwise look like its return.
 static void tell_gone(relay_hub *h, const relay_route *gone) {
     uint8_t message[2 + 1 + RELAY_ID];
     const relay_frame frame = {.type = RELAY_GONE, .id = gone->id};
@@ -121,7 +122,7 @@ static void tell_gone(relay_hub *h, const relay_route *gone) {
     for (const uint8_t *id; (id = relay_peers_next(&gone->peers, &at)) != NULL;) {
         relay_route *route = relay_routes_find(&h->routes, id);
         if (route != NULL && route->count > 0)
-            (void)hub_pass(h, route, false, start, sizeof message);
+            (void)hub_pass(h, route, true, start, sizeof message);
     }
 }
 
