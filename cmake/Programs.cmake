@@ -34,4 +34,7 @@ if(IROH_BUILD_BENCH)
         add_executable(bench_${name} ${source})
         target_link_libraries(bench_${name} PRIVATE iroh_inside)
     endforeach()
+    # Connections in virtual time need no certificates.
+    target_sources(bench_congestion PRIVATE ${PROJECT_SOURCE_DIR}/tests/sim/faketls.c)
+    target_include_directories(bench_congestion PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 endif()
