@@ -295,8 +295,9 @@ static void timeout_zero_gives_a_connection_that_still_connects(void **state) {
 
 static void chosen_cipher_suite_is_used(void **state) {
     (void)state;
-    static const uint16_t suites[] = {IROH_CHACHA20_POLY1305, IROH_AES_256_GCM};
-    for (size_t i = 0; i < 2; i++) {
+    static const uint16_t suites[] = {IROH_CHACHA20_POLY1305, IROH_AES_256_GCM, IROH_AES_128_GCM};
+    static const char *const controllers[] = {"newreno", "cubic", "bbr3"};
+    for (size_t i = 0; i < 3; i++) {
         iroh_endpoint_config server, client;
         iroh_connection_stats stats;
         duo d;
@@ -304,7 +305,7 @@ static void chosen_cipher_suite_is_used(void **state) {
         duo_config(&client, OWN_THREAD);
         client.cipher_suites = &suites[i];
         client.cipher_suite_count = 1;
-        client.congestion = i == 0 ? "newreno" : "cubic";
+        client.congestion = controllers[i];
         duo_open_with(&d, &server, &client);
         assert_int_equal(iroh_connection_stats_get(d.s, &stats), 0);
         assert_int_equal(stats.cipher_suite, suites[i]);
