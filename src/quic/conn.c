@@ -302,6 +302,7 @@ int quic_conn_phase_update(quic_conn *c, uint64_t now, bool by_peer) {
     for (size_t i = 0; i < c->path_count; i++)
         c->paths[i]->phase_first_sent = c->paths[i]->data.sent.next;
     c->keys.update_acked = false;
+    c->keys.unanswered = by_peer;
     quic_qlog_key_updated(c->qlog, now, c->keys.generation, by_peer);
     return 0;
 }

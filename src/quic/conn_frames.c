@@ -20,7 +20,7 @@ static int on_unknown(quic_conn *c, quic_received *r, const quic_frame *f) {
 }
 
 static int on_ack(quic_conn *c, quic_received *r, const quic_frame *f) {
-    return quic_conn_on_ack(c, r->space, r->path, &f->ack, r->now);
+    return quic_conn_on_ack(c, r->space, r->path, &f->ack, r->path, r->now);
 }
 
 static int on_crypto(quic_conn *c, quic_received *r, const quic_frame *f) {

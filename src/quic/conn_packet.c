@@ -143,8 +143,6 @@ size_t quic_open_packet_finish(quic_conn *c, quic_path *p, quic_open_packet *k, 
         c->keys.sealed++;
     if (p->ecn_state != PATH_ECN_FAILED && !k->unmarked)
         k->b.flags |= SENT_ECT;
-    if (k->space == &p->data && p->data.sent.eliciting == 0)
-        p->heard_at = now;
     quic_sent_add(&k->space->sent, now, (uint16_t)len, k->b.flags, p->generation, k->b.frames);
     k->open = false;
     c->packets_sent++;
@@ -170,12 +168,15 @@ void quic_open_packet_put(quic_open_packet *k, uint64_t type) {
     k->b.flags |= SENT_ACK_ELICITING | SENT_IN_FLIGHT;
 }
 
-void quic_open_packet_put_ack(const quic_conn *c, const quic_path *p, quic_space *s, quic_open_packet *k, uint64_t now,
+void quic_open_packet_put_ack(quic_conn *c, const quic_path *p, quic_space *s, quic_open_packet *k, uint64_t now,
                               bool eliciting) {
     bool multipath = c->mp != NULL && k->type == QUIC_1RTT;
     uint64_t largest = s->acks.largest;
-    if (largest == QUIC_PN_NONE || !quic_acks_write(&s->acks, &k->b.w, now, ACK_EXPONENT, multipath, p->id) ||
-        !eliciting)
+    if (largest == QUIC_PN_NONE || !quic_acks_write(&s->acks, &k->b.w, now, ACK_EXPONENT, multipath, p->id))
+        return;
+    if (k->type == QUIC_1RTT)
+        c->keys.unanswered = false;
+    if (!eliciting)
         return;
     // Noted without asking for an acknowledgement by itself.
     quic_sent_frame *f = pool_take(k->b.pool);

@@ -19,7 +19,7 @@ static int on_path_ack(quic_conn *c, quic_received *r, const quic_frame *f) {
     quic_path *p = quic_conn_path(c, (uint32_t)f->ack.path);
     if (p == NULL)
         return quic_conn_id_gone(c, f->ack.path) ? 0 : QUIC_PROTOCOL_VIOLATION;
-    return quic_conn_on_ack(c, QUIC_SPACE_DATA, p, &f->ack, r->now);
+    return quic_conn_on_ack(c, QUIC_SPACE_DATA, p, &f->ack, r->path, r->now);
 }
 
 static int on_path_abandon(quic_conn *c, quic_received *r, const quic_frame *f) {

@@ -65,6 +65,10 @@ static bool open_and_reachable(const quic_path *p) {
     return !p->abandoned && quic_path_dcid(p) != NULL;
 }
 
+uint64_t quic_conn_credit(const quic_conn *c, const quic_path *p) {
+    return c->role == QUIC_CLIENT ? UINT64_MAX : quic_path_credit(p);
+}
+
 // How good a path is for data, 0 is best. A silent one is as good as dead until it is heard again.
 static int rank_of(const quic_path *p) {
     int backup = p->status == PATH_BACKUP;
@@ -73,18 +77,24 @@ static int rank_of(const quic_path *p) {
     return quic_path_silent(p) ? 2 + backup : backup;
 }
 
+// Of silent ones that is the better at whose end somebody still speaks: both sides come to the same one.
+static bool better(const quic_path *a, const quic_path *b) {
+    int rank_a = rank_of(a), rank_b = rank_of(b);
+    if (rank_a != rank_b)
+        return rank_a < rank_b;
+    if (quic_path_silent(a) && a->received_at != b->received_at)
+        return a->received_at > b->received_at;
+    return a->id < b->id;
+}
+
 // Of several paths: the validated ones that are available and not silent, in order of their ids; without any, the first
 // of the best that there are.
 bool quic_conn_path_carries_data(const quic_conn *c, const quic_path *p) {
     if (!open_and_reachable(p))
         return false;
-    int rank = rank_of(p);
-    for (size_t i = 0; rank > 0 && i < c->path_count; i++) {
+    for (size_t i = 0; rank_of(p) > 0 && i < c->path_count; i++) {
         const quic_path *other = c->paths[i];
-        if (other == p || !open_and_reachable(other))
-            continue;
-        int theirs = rank_of(other);
-        if (theirs < rank || (theirs == rank && other->id < p->id))
+        if (other != p && open_and_reachable(other) && better(other, p))
             return false;
     }
     return true;

@@ -95,9 +95,10 @@ static bool long_keys(quic_conn *c, const quic_packet *packet, quic_space_id *sp
     return quic_keys_present(*keys);
 }
 
-// A packet of the next key phase was opened: follow (RFC 9001, section 6.2).
+// A packet of the next key phase was opened: follow (RFC 9001, section 6.2). A second one before we have acknowledged the
+// first is more than the peer may do.
 static int follow_key_update(quic_conn *c, uint64_t now) {
-    if (c->keys.generation > 0 && !c->keys.update_acked)
+    if (c->keys.unanswered)
         return QUIC_KEY_UPDATE_ERROR;
     return quic_conn_phase_update(c, now, true) == 0 ? 0 : QUIC_INTERNAL_ERROR;
 }
@@ -162,6 +163,9 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
     quic_conn_idle_restart(c, in->now);
     in->path->received_at = in->now;
     quic_conn_path_active(c, in->path, in->now);
+    in->path->received_at = in->now;
+    if (quic_path_silent(in->path))
+        quic_conn_choose_path(c);
     // What still comes on a path that ends is acknowledged at once: its space will not live long.
     if (in->path->abandoned)
         quic_acks_force(&in->path->data.acks);

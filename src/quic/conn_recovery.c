@@ -8,6 +8,7 @@
 #define PTO_EXPONENT_MAX 16
 #define PTO_STEP_CAP NS_PER_S  // consecutive probe timeouts grow by at most this
 #define PERSISTENT_PTOS 3
+#define SILENT_ROUND_TRIPS 2  // of a path without an answer, after which another one is tried at the latest
 #define ACK_DELAY_MAX (UINT64_C(1) << 32)    // larger ones make no difference and would not fit once scaled
 #define FRAME_EXTENSIONS FRAME_PATH_ABANDON  // the first type of the control frames in conn_path_frames.c
 #define CLIENT_PROBES 1
@@ -197,8 +198,12 @@ static void check_ecn(quic_conn *c, quic_path *p, const quic_ack_frame *ack, con
 // --- Acknowledgements
 
 static void sample_rtt(quic_conn *c, quic_path *p, quic_space_id space, const quic_ack_frame *ack,
-                       const quic_ack_result *r, uint64_t now) {
+                       const quic_ack_result *r, const quic_path *via, uint64_t now) {
     if (!r->largest_newly_acked || !r->acked_eliciting)
+        return;
+    uint64_t sample = now > r->largest_time ? now - r->largest_time : 0;
+    // An acknowledgement that had to find another way measures how long that took.
+    if (via != p && sample > quic_conn_pto(c, p))
         return;
     uint64_t delay = 0;
     if (space == QUIC_SPACE_DATA)
@@ -208,7 +213,7 @@ static void sample_rtt(quic_conn *c, quic_path *p, quic_space_id space, const qu
         delay = max;
     if (!p->rtt.sampled)
         p->rtt_since = now;
-    quic_rtt_sample(&p->rtt, now > r->largest_time ? now - r->largest_time : 0, delay);
+    quic_rtt_sample(&p->rtt, sample, delay);
 }
 
 // A congestion event was none when every packet that it declared lost has arrived.
@@ -241,15 +246,17 @@ static void grow_window(quic_conn *c, quic_path *p, const quic_ack_result *r, ui
     p->cc.ops->on_ack(&p->cc, &event);
 }
 
-// The path is alive: if it was silent, data may take it again.
-static void answered(quic_conn *c, quic_path *p) {
-    bool was_silent = quic_path_silent(p);
-    p->pto_count = 0;
-    if (was_silent)
-        quic_conn_choose_path(c);
+// The path is alive, and data may take it again: something arrived that was sent after it had fallen silent. Word of
+// what arrived before that proves nothing, it came over another path.
+static void note_alive(quic_conn *c, quic_path *p, uint64_t latest_time) {
+    if (!quic_path_silent(p) || latest_time < p->silent_since)
+        return;
+    p->silent_since = TIME_NEVER;
+    quic_conn_choose_path(c);
 }
 
-int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const quic_ack_frame *ack, uint64_t now) {
+int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const quic_ack_frame *ack,
+                     const quic_path *via, uint64_t now) {
     quic_space *s = quic_conn_space(c, p, space_id);
     frame_origin o = {.c = c, .path = p, .space = space_id};
     quic_ack_result r = {0};
@@ -259,8 +266,8 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
     if (space_id == QUIC_SPACE_DATA && p->phase_first_sent != QUIC_PN_NONE && ack->largest >= p->phase_first_sent)
         c->keys.update_acked = true;
     if (space_id == QUIC_SPACE_DATA)
-        p->heard_at = now;
-    sample_rtt(c, p, space_id, ack, &r, now);
+        note_alive(c, p, r.latest_time);
+    sample_rtt(c, p, space_id, ack, &r, via, now);
     if (space_id == QUIC_SPACE_DATA)
         check_ecn(c, p, ack, &r, now);
     if (r.largest_size != 0)
@@ -272,7 +279,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
     if (c->hs != NULL && c->role == QUIC_CLIENT && space_id == QUIC_SPACE_HANDSHAKE)
         c->hs->peer_completed_validation = true;
     if (r.acked_eliciting && (c->hs == NULL || c->role == QUIC_SERVER || c->hs->peer_completed_validation))
-        answered(c, p);
+        p->pto_count = 0;
     quic_qlog_metrics(c->qlog, now, &p->rtt, p->cc.window, quic_conn_in_flight(c, p));
     return 0;
 }
@@ -307,8 +314,10 @@ static uint64_t space_pto(const quic_conn *c, const quic_path *p, const quic_spa
     uint64_t since = s->sent.last_eliciting_time;
     // With another path to turn to it is worth knowing at once that nothing is heard on this one, even while it is sent
     // on (an application that goes on writing little would put the timeout off for ever).
-    if (data && c->path_count > 1 && p->pto_count == 0)
-        since = time_min(since, p->heard_at);
+    if (data && c->path_count > 1 && p->pto_count == 0 && !quic_path_silent(p)) {
+        since = quic_sent_oldest(&s->sent);
+        base = time_min(base, SILENT_ROUND_TRIPS * p->rtt.smoothed + c->peer.max_ack_delay_ms * NS_PER_MS);
+    }
     return since + backed_off(base, p->pto_count);
 }
 
@@ -353,14 +362,16 @@ uint64_t quic_conn_loss_deadline(const quic_conn *c, const quic_path *p, uint64_
     if (at != TIME_NEVER)
         return at;
     // A server at its amplification limit can send nothing: probing waits for the client (RFC 9002, 6.2.2.1).
-    if (c->role == QUIC_SERVER && quic_path_credit(p) < QUIC_MIN_INITIAL)
+    if (quic_conn_credit(c, p) < QUIC_MIN_INITIAL)
         return TIME_NEVER;
     return earliest_pto(c, p, &space);
 }
 
 // The path fell silent: what is on it goes again on another one, if there is a better one now. Should it arrive after
 // all, the acknowledgements still tell.
-static void turn_elsewhere(quic_conn *c, quic_path *p) {
+static void turn_elsewhere(quic_conn *c, quic_path *p, uint64_t now) {
+    if (!quic_path_silent(p))
+        p->silent_since = now;
     quic_conn_choose_path(c);
     if (quic_conn_path_carries_data(c, p))
         return;
@@ -382,7 +393,7 @@ void quic_conn_loss_timeout(quic_conn *c, quic_path *p, uint64_t now) {
     quic_space *s = quic_conn_space(c, p, id);
     s->probes = s->sent.eliciting == 0 ? CLIENT_PROBES : PROBES;
     if (id == QUIC_SPACE_DATA)
-        turn_elsewhere(c, p);
+        turn_elsewhere(c, p, now);
     // Both levels' data may be stuck: probe Handshake as well when Initial does (coalesced into the same datagram).
     if (id == QUIC_SPACE_INITIAL && c->hs->spaces[1].sent.eliciting > 0)
         c->hs->spaces[1].probes = CLIENT_PROBES;

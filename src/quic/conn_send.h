@@ -41,7 +41,7 @@ void quic_open_packet_pad(quic_open_packet *k, size_t size);
 // A frame without fields that elicits an acknowledgement, if there is room.
 void quic_open_packet_put(quic_open_packet *k, uint64_t type);
 // An ACK of `p`'s space `s`, with a note when the packet elicits an acknowledgement itself.
-void quic_open_packet_put_ack(const quic_conn *c, const quic_path *p, quic_space *s, quic_open_packet *k, uint64_t now,
+void quic_open_packet_put_ack(quic_conn *c, const quic_path *p, quic_space *s, quic_open_packet *k, uint64_t now,
                               bool eliciting);
 void quic_open_packet_put_crypto(quic_open_packet *k, quic_crypto *crypto);
 // A datagram leaves: everything costs pacing budget and, while the address is unproven, credit.

@@ -2,8 +2,8 @@
 // other phase bit takes as long as any other and tells nobody whether an update is under way (section 9.5).
 //
 // A set bit means "the other phase" only relative to ours, so it may name the previous phase as well as the next one.
-// On path 0 packet numbers decide: numbers grow with phases. Other paths have numbers of their own; there the previous
-// phase is meant for as long as its keys are kept, which is shorter than a peer may take for two updates.
+// The packet numbers of a path decide: they grow with the phases. Where nothing has come in the current phase yet, the
+// previous one is meant for as long as its keys are kept.
 #include <iroh/error.h>
 
 #include "base/clock.h"
@@ -36,8 +36,8 @@ static int install_read(quic_key_phases *p, const aead_suite *suite, const uint8
 }
 
 int quic_key_phases_install(quic_key_phases *p, const aead_suite *suite, const uint8_t *secret, bool write) {
-    if (p->suite == NULL)
-        p->phase_first_pn = p->next_first_pn = QUIC_PN_NONE;
+    for (uint32_t i = 0; p->suite == NULL && i < KEY_PHASE_PATHS; i++)
+        p->starts[i] = (quic_phase_start){.path = i, .current = QUIC_PN_NONE, .next = QUIC_PN_NONE};
     if (!write) {
         int r = install_read(p, suite, secret);
         if (r == 0)
@@ -90,8 +90,10 @@ int quic_key_phases_update(quic_key_phases *p, uint64_t now, uint64_t discard_af
     p->phase = !p->phase;
     p->generation++;
     p->sealed = 0;
-    p->phase_first_pn = p->next_first_pn;
-    p->next_first_pn = QUIC_PN_NONE;
+    for (size_t i = 0; i < KEY_PHASE_PATHS; i++) {
+        p->starts[i].current = p->starts[i].next;
+        p->starts[i].next = QUIC_PN_NONE;
+    }
     p->update_acked = false;
     p->discard_previous_at = time_add(now, discard_after);
     return 0;
@@ -99,16 +101,25 @@ int quic_key_phases_update(quic_key_phases *p, uint64_t now, uint64_t discard_af
 
 // --- Opening
 
-static const quic_keys *choose(const quic_key_phases *p, bool phase, uint32_t path, uint64_t pn) {
+static quic_phase_start *start_of(quic_key_phases *p, uint32_t path) {
+    quic_phase_start *start = &p->starts[path % KEY_PHASE_PATHS];
+    if (start->path != path)
+        *start = (quic_phase_start){.path = path, .current = QUIC_PN_NONE, .next = QUIC_PN_NONE};
+    return start;
+}
+
+static const quic_keys *choose(const quic_key_phases *p, const quic_phase_start *start, bool phase, uint64_t pn) {
     if (phase == p->phase)
         return &p->read;
-    bool earlier = path != 0 || pn < p->phase_first_pn;
+    // QUIC_PN_NONE is above all numbers.
+    bool earlier = pn < start->current;
     return earlier && quic_keys_present(&p->read_previous) ? &p->read_previous : &p->read_next;
 }
 
 int quic_key_phases_open(quic_key_phases *p, uint8_t *packet, size_t len, size_t pn_offset, size_t pn_size,
                          uint32_t path, uint64_t pn, bool *new_phase) {
-    const quic_keys *k = choose(p, (packet[0] & KEY_PHASE_BIT) != 0, path, pn);
+    quic_phase_start *start = start_of(p, path);
+    const quic_keys *k = choose(p, start, (packet[0] & KEY_PHASE_BIT) != 0, pn);
     *new_phase = false;
     if (!quic_keys_present(k))
         return IROH_ERR_CRYPTO;
@@ -117,13 +128,12 @@ int quic_key_phases_open(quic_key_phases *p, uint8_t *packet, size_t len, size_t
         return r;
     if (k == &p->read_next) {
         // A later phase cannot begin before the current one did.
-        if (path == 0 && p->phase_first_pn != QUIC_PN_NONE && pn < p->phase_first_pn)
+        if (start->current != QUIC_PN_NONE && pn < start->current)
             return IROH_ERR_CRYPTO;
-        if (path == 0)
-            p->next_first_pn = pn;
+        start->next = pn;
         *new_phase = true;
-    } else if (path == 0 && pn < p->phase_first_pn) {
-        p->phase_first_pn = pn;
+    } else if (pn < start->current) {
+        start->current = pn;
     }
     return r;
 }

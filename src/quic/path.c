@@ -27,6 +27,7 @@ static void estimates_init(quic_path *p, const quic_path_config *config, uint64_
     quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate,
                       p->cc.send_quantum);
     p->pto_count = 0;
+    p->silent_since = TIME_NEVER;
     p->pto_base = now;
     p->event_lost = 0;
     // What was marked and what the peer has counted goes on: its counts cover the whole packet number space.

@@ -7,6 +7,7 @@
 #define QUIC_PATH_H
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "base/entropy.h"
 #include "quic/acks.h"
 #include "quic/cc.h"
@@ -67,8 +68,9 @@ typedef struct quic_path {
     quic_cc cc;
     quic_pacer pacer;
     quic_mtud mtud;
-    uint32_t pto_count;         // > 0: the path is silent, see quic_path_silent
-    uint64_t heard_at;          // ns: latest news of what is outstanding in `data`, or when the first of it was sent
+    uint32_t pto_count;
+    uint64_t silent_since;      // ns: see quic_path_silent; TIME_NEVER: it is not
+    uint64_t received_at;       // ns: when the latest packet came on it, 0: none yet
     uint64_t pto_base;          // ns: when the client's anti-deadlock probe counts from
     uint64_t pacing_at;         // ns: when sending may go on, TIME_NEVER: not waiting
     uint64_t skip_at;           // packet number to leave out, QUIC_PN_NONE: none
@@ -145,9 +147,10 @@ static inline const quic_cid *quic_path_dcid(const quic_path *p) {
     return active != NULL ? &active->cid : NULL;
 }
 
-// What was sent has gone unanswered for a probe timeout: other paths, if there are any, are the better choice.
+// What was sent has gone unanswered for a probe timeout, and so has all since: other paths, if there are any, are the
+// better choice.
 static inline bool quic_path_silent(const quic_path *p) {
-    return p->pto_count > 0;
+    return p->silent_since != TIME_NEVER;
 }
 
 // Chooses the next number to leave out, somewhere in [from, 2 * from) (at least 64 wide).

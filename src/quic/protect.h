@@ -41,6 +41,15 @@ int quic_packet_unprotect(const hp_key *hp, uint8_t *packet, size_t len, size_t 
 int quic_packet_open(const quic_keys *k, uint8_t *packet, size_t len, size_t pn_offset, size_t pn_size, uint32_t path,
                      uint64_t pn);
 
+#define KEY_PHASE_PATHS 8
+
+// Where the current phase and the one after it begin on a path, as far as packets of them came: the lowest number,
+// QUIC_PN_NONE: none yet.
+typedef struct quic_phase_start {
+    uint32_t path;
+    uint64_t current, next;
+} quic_phase_start;
+
 // 1-RTT keys of both directions over key phases. One set for all paths of a connection.
 typedef struct quic_key_phases {
     const aead_suite *suite;
@@ -48,13 +57,13 @@ typedef struct quic_key_phases {
     uint8_t write_secret[AEAD_HASH_MAX];
     quic_keys read, read_next, read_previous;  // read_next is made ahead so that a phase change costs no time
     quic_keys write;
-    bool phase;                    // key phase bit of `write` and `read`
-    uint64_t generation;           // updates so far
-    uint64_t sealed;               // packets sealed with `write`
-    uint64_t update_after;         // `sealed` at which we update on our own
-    uint64_t failed_opens;         // over the life of the connection
-    uint64_t phase_first_pn;       // lowest number received in the current phase on path 0, QUIC_PN_NONE: none yet
-    uint64_t next_first_pn;        // the same of the next phase, for the update that follows; QUIC_PN_NONE: none yet
+    bool phase;                                // key phase bit of `write` and `read`
+    uint64_t generation;                       // updates so far
+    uint64_t sealed;                           // packets sealed with `write`
+    uint64_t update_after;                     // `sealed` at which we update on our own
+    uint64_t failed_opens;                     // over the life of the connection
+    quic_phase_start starts[KEY_PHASE_PATHS];  // index: path % KEY_PHASE_PATHS, of the path that was heard last
+    bool unanswered;               // the current phase is the peer's doing, and we have acknowledged nothing in it yet
     bool update_acked;             // a packet of the current phase was acknowledged: another update is allowed
     uint64_t discard_previous_at;  // ns, TIME_NEVER: nothing to discard
 } quic_key_phases;

@@ -87,6 +87,15 @@ static void trim(quic_sent *s, uint64_t old) {
         (void)resize(s, SENT_RING_KEEP);
 }
 
+uint64_t quic_sent_oldest(const quic_sent *s) {
+    for (uint64_t pn = s->first; s->eliciting > 0 && pn < s->next; pn++) {
+        const quic_sent_packet *p = &s->ring[pn & (s->capacity - 1)];
+        if (p->state == SENT_OUTSTANDING && (p->flags & SENT_ACK_ELICITING) != 0)
+            return p->time;
+    }
+    return TIME_NEVER;
+}
+
 bool quic_sent_full(const quic_sent *s, uint64_t max) {
     return s->next - s->base >= max;
 }

@@ -157,6 +157,9 @@ bool quic_sent_probe_oldest(quic_sent *s, pool *frames, quic_sent_frame_fn lost,
 // The same for all of them at once: another path is to carry what they carried.
 void quic_sent_probe_all(quic_sent *s, pool *frames, quic_sent_frame_fn lost, void *user);
 
+// When the oldest outstanding ack-eliciting packet was sent, ns; TIME_NEVER: there is none.
+uint64_t quic_sent_oldest(const quic_sent *s);
+
 // True when `max` or more numbers are remembered, from the oldest outstanding packet to the next: back-pressure for
 // memory, for a peer that never acknowledges it.
 bool quic_sent_full(const quic_sent *s, uint64_t max);

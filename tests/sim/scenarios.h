@@ -1,4 +1,4 @@
-// The table of scenarios. Each runs in a fresh world of its seed and reports what breaks with sim_fail.
+// The tables of scenarios. Each runs in a fresh world of its seed and reports what breaks with sim_fail.
 #ifndef SIM_SCENARIOS_H
 #define SIM_SCENARIOS_H
 
@@ -10,6 +10,14 @@ typedef struct sim_scenario {
     void (*run)(sim_world *w);
 } sim_scenario;
 
-extern const sim_scenario sim_scenarios[];  // ends with a null name
+// Each ends with a null name.
+extern const sim_scenario sim_scenarios_basic[];
+extern const sim_scenario sim_scenarios_paths[];
+extern const sim_scenario sim_scenarios_ends[];
+extern const sim_scenario sim_scenarios_nat[];
+extern const sim_scenario sim_scenarios_random[];
+
+// What the runs of the scenario so far have measured, on one line; nothing if it measures nothing.
+void sim_print_figures(const char *scenario);
 
 #endif

@@ -20,16 +20,21 @@ static bool run_seed(const sim_scenario *s, uint64_t seed) {
 
 static bool run_scenario(const sim_scenario *s, uint64_t seeds) {
     printf("[ RUN      ] %s (%llu seeds)\n", s->name, (unsigned long long)seeds);
+    (void)fflush(stdout);
     for (uint64_t seed = 0; seed < seeds; seed++) {
         if (!run_seed(s, seed)) {
             printf("[  FAILED  ] %s\n", s->name);
             return false;
         }
     }
+    sim_print_figures(s->name);
     printf("[       OK ] %s\n", s->name);
     (void)fflush(stdout);
     return true;
 }
+
+static const sim_scenario *const tables[] = {sim_scenarios_basic, sim_scenarios_paths, sim_scenarios_ends,
+                                             sim_scenarios_nat, sim_scenarios_random};
 
 int main(int argc, char **argv) {
     uint64_t seeds = 0;
@@ -44,14 +49,16 @@ int main(int argc, char **argv) {
             seed = argv[i];
     }
     int failed = 0, ran = 0;
-    for (const sim_scenario *s = sim_scenarios; s->name != NULL; s++) {
-        if (name != NULL && strcmp(name, s->name) != 0)
-            continue;
-        ran++;
-        if (seed != NULL)
-            failed += !run_seed(s, strtoull(seed, NULL, 10));
-        else
-            failed += !run_scenario(s, seeds > 0 ? seeds : s->seeds);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        for (const sim_scenario *s = tables[i]; s->name != NULL; s++) {
+            if (name != NULL && strcmp(name, s->name) != 0)
+                continue;
+            ran++;
+            if (seed != NULL)
+                failed += !run_seed(s, strtoull(seed, NULL, 10));
+            else
+                failed += !run_scenario(s, seeds > 0 ? seeds : s->seeds);
+        }
     }
     if (ran == 0)
         (void)fprintf(stderr, "no scenario of this name\n");

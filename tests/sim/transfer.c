@@ -18,10 +18,50 @@ static uint8_t byte_at(uint64_t seed, uint64_t id, uint64_t offset) {
 
 // What waits to be echoed on one stream.
 typedef struct echo {
+    list_link link;  // in `echoes`
+    const quic_conn *conn;
     uint8_t bytes[CHUNK];
     size_t have, sent;
     bool ended;
 } echo;
+
+static list_link echoes = {&echoes, &echoes};
+
+static echo *echo_new(const quic_conn *c) {
+    echo *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        abort();
+    e->conn = c;
+    list_push_back(&echoes, &e->link);
+    return e;
+}
+
+static void echo_free(echo *e) {
+    list_remove(&e->link);
+    free(e);
+}
+
+static void echo_free_all(const quic_conn *c) {
+    list_link *next;
+    for (list_link *l = echoes.next; l != &echoes; l = next) {
+        next = l->next;
+        echo *e = list_entry(l, echo, link);
+        if (e->conn == c)
+            echo_free(e);
+    }
+}
+
+// What the layer above hears of paths, noted at the node.
+static void note_path_events(sim_node *n, quic_conn *c) {
+    quic_path_event event;
+    while (quic_conn_next_path_event(c, &event)) {
+        n->path_events[event.kind]++;
+        if (event.kind == PATH_EVENT_OBSERVED)
+            n->observed = event.address;
+        if (event.kind == PATH_EVENT_ABANDONED)
+            n->abandon_code = event.code;
+    }
+}
 
 static void echo_pump(quic_stream *st) {
     if (!st->has_send) {
@@ -49,7 +89,7 @@ static void echo_pump(quic_stream *st) {
         }
         if (e->ended) {
             st->user = NULL;
-            free(e);
+            echo_free(e);
             quic_stream_release(st);
             return;
         }
@@ -58,7 +98,7 @@ static void echo_pump(quic_stream *st) {
             return;
         if (n < 0) {
             st->user = NULL;
-            free(e);
+            echo_free(e);
             quic_stream_release(st);
             return;
         }
@@ -70,14 +110,14 @@ static void echo_event(sim_node *n, quic_conn *c, uint32_t events) {
     quic_streams *s = quic_conn_streams(c);
     quic_stream *st;
     uint8_t what;
+    note_path_events(n, c);
     if ((events & CONN_CLOSED) != 0) {
+        echo_free_all(c);
         quic_conn_release(c, n->world->now);
         return;
     }
     while ((st = quic_streams_accept(s, true)) != NULL) {
-        st->user = calloc(1, sizeof(echo));
-        if (st->user == NULL)
-            abort();
+        st->user = echo_new(c);
         echo_pump(st);
     }
     while ((st = quic_streams_next_event(s, &what)) != NULL)
@@ -112,6 +152,19 @@ static void pump_out(sim_transfer *t, sim_stream *s) {
     }
 }
 
+static void note_progress(sim_transfer *t) {
+    uint64_t now = t->node->world->now;
+    uint64_t since = t->progress_at > t->watched_from ? t->progress_at : t->watched_from;
+    if (t->watched_from != 0 && now - since > t->longest_gap)
+        t->longest_gap = now - since;
+    t->progress_at = now;
+}
+
+void sim_transfer_watch(sim_transfer *t) {
+    t->watched_from = t->node->world->now;
+    t->longest_gap = 0;
+}
+
 static void pump_in(sim_transfer *t, sim_stream *s) {
     uint8_t chunk[CHUNK];
     for (;;) {
@@ -132,6 +185,7 @@ static void pump_in(sim_transfer *t, sim_stream *s) {
             }
         }
         s->read += (uint64_t)n;
+        note_progress(t);
     }
     if (s->read != s->size)
         sim_fail(t->node->world, "stream ended at %llu of %llu", (unsigned long long)s->read,
@@ -176,6 +230,7 @@ static void client_event(sim_node *n, quic_conn *c, uint32_t events) {
     sim_transfer *t = quic_conn_user(c);
     if (t == NULL)
         return;
+    note_path_events(n, c);
     if ((events & CONN_CLOSED) != 0) {
         const quic_close_info *info = quic_conn_close_info(c);
         t->closed = true;
@@ -195,6 +250,9 @@ static void client_event(sim_node *n, quic_conn *c, uint32_t events) {
         t->connected = true;
     if (t->connected || quic_conn_can_send_early(c))
         open_streams(t);
+    uint8_t datagram[2000];
+    while (quic_conn_datagram_read(c, datagram, sizeof datagram) >= 0)
+        t->datagrams++;
     quic_stream *st;
     uint8_t what;
     while ((st = quic_streams_next_event(quic_conn_streams(c), &what)) != NULL) {
@@ -207,22 +265,16 @@ static void client_event(sim_node *n, quic_conn *c, uint32_t events) {
     quic_conn_wake(c);
 }
 
-void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
-                        const uint8_t *session, size_t session_len, bool early) {
+static void dial(sim_transfer *t, sim_node *from, sim_node *to, const quic_connect_config *wanted, size_t count,
+                 uint64_t size) {
     static const tls_alpn alpn = {.name = (const uint8_t *)"sim", .len = 3};
     *t = (sim_transfer){.node = from, .count = count, .seed = sim_random(&from->world->rng)};
     for (size_t i = 0; i < count; i++)
         t->streams[i].size = sim_below(&from->world->rng, size + 1);
-    quic_connect_config connect = {
-        .remotes = &to->address,
-        .remote_count = 1,
-        .peer_key = sim_key(to),
-        .alpns = &alpn,
-        .alpn_count = 1,
-        .session = session,
-        .session_len = session_len,
-        .early = early,
-    };
+    quic_connect_config connect = *wanted;
+    connect.peer_key = sim_key(to);
+    connect.alpns = &alpn;
+    connect.alpn_count = 1;
     from->on_event = client_event;
     if (quic_endpoint_connect(from->ep, &connect, from->world->now, &t->conn) != 0) {
         sim_fail(from->world, "connect failed");
@@ -231,6 +283,19 @@ void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t co
     quic_conn_set_user(t->conn, t);
     if (quic_conn_can_send_early(t->conn))
         open_streams(t);
+}
+
+void sim_transfer_dial(sim_transfer *t, sim_node *from, sim_node *to, const addr *remotes, size_t remote_count,
+                       size_t count, uint64_t size) {
+    const quic_connect_config connect = {.remotes = remotes, .remote_count = remote_count};
+    dial(t, from, to, &connect, count, size);
+}
+
+void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
+                        const uint8_t *session, size_t session_len, bool early) {
+    const quic_connect_config connect = {
+        .remotes = &to->address, .remote_count = 1, .session = session, .session_len = session_len, .early = early};
+    dial(t, from, to, &connect, count, size);
 }
 
 bool sim_transfer_done(const sim_transfer *t) {

@@ -23,7 +23,11 @@ typedef struct sim_transfer {
     int error;  // of the close, 0: open
     uint64_t code;
     bool early_rejected;
-    uint8_t *session;  // newest, freed by transfer_dispose
+    uint64_t progress_at;  // when the latest byte was read
+    uint64_t longest_gap;  // ns between two reads since transfer_watch; 0: not watching
+    uint64_t watched_from;
+    uint64_t datagrams;  // that came back
+    uint8_t *session;    // newest, freed by transfer_dispose
     size_t session_len;
 } sim_transfer;
 
@@ -33,6 +37,11 @@ void sim_echo_server(sim_node *n);
 // Dials `to` and moves `count` streams of up to `size` bytes each (sizes vary with the seed).
 void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
                         const uint8_t *session, size_t session_len, bool early);
+// The same to these addresses of `to`.
+void sim_transfer_dial(sim_transfer *t, sim_node *from, sim_node *to, const addr *remotes, size_t remote_count,
+                       size_t count, uint64_t size);
+// How long nothing comes, from now on: kept in longest_gap.
+void sim_transfer_watch(sim_transfer *t);
 bool sim_transfer_done(const sim_transfer *t);
 void sim_transfer_close(sim_transfer *t);
 void sim_transfer_dispose(sim_transfer *t);

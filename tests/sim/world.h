@@ -17,6 +17,7 @@
 #define SIM_PORTS 3  // addresses of a node at most
 #define SIM_ENDS (SIM_NODES_MAX * SIM_PORTS)
 #define SIM_MAPPINGS_MAX 64
+#define PATH_EVENT_KINDS (PATH_EVENT_CANDIDATES + 1)
 
 typedef struct sim_link {
     uint64_t delay;    // ns, one way
@@ -67,6 +68,10 @@ typedef struct sim_node {
     sim_rng rng;
     void (*on_event)(struct sim_node *node, quic_conn *c, uint32_t events);
     void *app;
+    // What was reported about paths: kinds seen, latest of some.
+    uint64_t path_events[PATH_EVENT_KINDS];
+    addr observed;
+    uint64_t abandon_code;
     bool retry;  // incoming connections must come again with a token
     bool hold;   // incoming connections are left to the scenario
     uint64_t retries;
