@@ -70,13 +70,15 @@ typedef struct bao_subtree {
 typedef struct bao_walk {
     uint64_t size;
     const ranges *wanted;
+    bool whole;    // every group that holds wanted chunks is a leaf; for validation
     size_t at;     // first range that may still reach what comes
     size_t depth;  // of `todo`
     bao_subtree todo[BAO_DEPTH];
 } bao_walk;
 
 void bao_walk_start(bao_walk *w, uint64_t size, const ranges *wanted);
-bool bao_walk_next(bao_walk *w, bao_item *item);  // false at the end; leaves item->bytes null
+bool bao_walk_next(bao_walk *w, bao_item *item);          // false at the end; leaves item->bytes null
+void bao_walk_skip(bao_walk *w, const bao_item *parent);  // leaves out what is below the parent that came last
 
 // Bytes of the whole encoding, header included. Takes time in proportion to the number of items.
 uint64_t bao_encoded_size(uint64_t size, const ranges *wanted);
@@ -86,7 +88,7 @@ uint64_t bao_encoded_size(uint64_t size, const ranges *wanted);
 typedef enum bao_fault {
     BAO_FINE = 0,
     BAO_SIZE_NOT_FOUND,    // the stream ended before its size
-    BAO_SIZE_REFUSED,      // a size above BAO_SIZE_MAX, or 0 for a hash that is not that of the empty blob
+    BAO_SIZE_REFUSED,      // above BAO_SIZE_MAX, or 0 for a hash that is not that of the empty blob
     BAO_PARENT_NOT_FOUND,  // the stream ended exactly before a parent
     BAO_LEAF_NOT_FOUND,    // the stream ended exactly before a leaf
     BAO_CUT,               // the stream ended inside an item
@@ -96,7 +98,7 @@ typedef enum bao_fault {
 
 typedef struct bao_decoder bao_decoder;
 
-// 0 or IROH_ERR_NOMEM. An object is about 40 KiB.
+// 0 or IROH_ERR_NOMEM. An object is about 25 KiB.
 int bao_decoder_new(bao_decoder **out);
 void bao_decoder_free(bao_decoder *d);  // null is fine
 
@@ -108,9 +110,9 @@ void bao_decoder_start(bao_decoder *d, const uint8_t root[static BLAKE3_LEN], co
 
 // Takes bytes of the encoding and gives the items that they complete, verified and in order: *count items at *items. The
 // bytes of an item lie in `in` or in the decoder; both are good until the next call. *used <= len bytes were taken; call
-// again with the rest while *used < len. Large pieces (256 KiB) are fastest, and are not copied. Returns 1 when the
-// encoding is complete (what follows it is not taken), 0 when more is needed, or an error, before which all verified
-// items have been given: IROH_ERR_PROTOCOL (bao_decoder_fault tells) from then on. `in` may be empty, to ask.
+// again with the rest while *used < len. Large pieces (256 KiB and more) are fastest, and are not copied. Returns 1 when
+// the encoding is complete (what follows it is not taken), 0 when more is needed, or IROH_ERR_PROTOCOL, from then on,
+// when bytes do not verify: bao_decoder_fault tells, and the items before them are given all the same. `in` may be empty.
 int bao_decoder_read(bao_decoder *d, const uint8_t *in, size_t len, size_t *used, const bao_item **items,
                      size_t *count);
 
@@ -157,9 +159,10 @@ int bao_encoder_start(bao_encoder *e, const uint8_t root[static BLAKE3_LEN], uin
                       const bao_source *source);
 
 // Writes the next *len <= room bytes of the encoding, none that does not verify against the root: a leaf inside a group
-// needs the whole group. Returns 1 when the encoding is complete, 0 when there is more, or an error, before which all
-// that verifies has been written: IROH_ERR_CRYPTO for data or pairs that do not match (bao_encoder_fault tells), else
-// the source's. IROH_ERR_AGAIN of a source may be retried; every other error stays. Room of 256 KiB is fastest.
+// needs the whole group. Returns 1 when the encoding is complete, 0 when there is more, or an error, with what verifies
+// before it written all the same: IROH_ERR_CRYPTO for data or pairs that do not match (bao_encoder_fault tells), else
+// the source's. IROH_ERR_AGAIN of a source may be retried; every other error stays. Room of 256 KiB is fastest; with
+// room for less than an item (BAO_GROUP) bytes are copied once more.
 int bao_encoder_write(bao_encoder *e, uint8_t *out, size_t room, size_t *len);
 
 bao_fault bao_encoder_fault(const bao_encoder *e, uint64_t *where);
@@ -195,7 +198,7 @@ int bao_outboard(const uint8_t *data, size_t len, uint8_t *outboard, uint8_t roo
 
 typedef struct bao_checker bao_checker;
 
-int bao_checker_new(bao_checker **out);  // as for the decoder
+int bao_checker_new(bao_checker **out);  // 0 or IROH_ERR_NOMEM; about 260 KiB
 void bao_checker_free(bao_checker *c);
 
 // Checks the groups that hold wanted chunks. With `data` false only the pairs are read, and groups count as valid when the

@@ -1,0 +1,136 @@
+#include "blobs/store_os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#if defined(__linux__)
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#endif
+
+int store_os_error(int number) {
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+        return IROH_ERR_NOT_FOUND;
+    case EEXIST:
+        return IROH_ERR_EXISTS;
+    case ENOMEM:
+        return IROH_ERR_NOMEM;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return IROH_ERR_NO_SPACE;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return IROH_ERR_ACCESS;
+    case EISDIR:
+        return IROH_ERR_KIND;
+    case ENAMETOOLONG:
+        return IROH_ERR_TOO_LARGE;
+    case EMFILE:
+    case ENFILE:
+        return IROH_ERR_LIMIT;
+    case EXDEV:
+    case EOPNOTSUPP:
+    case EMLINK:
+        return IROH_ERR_UNSUPPORTED;
+    default:
+        return IROH_ERR_IO;
+    }
+}
+
+static void stamp_of(const struct stat *st, store_stamp *out) {
+    out->size = (uint64_t)st->st_size;
+    out->modified = (int64_t)st->st_mtim.tv_sec * (int64_t)NS_PER_S + st->st_mtim.tv_nsec;
+}
+
+int store_os_stamp(int fd, store_stamp *out) {
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return store_os_error(errno);
+    if (!S_ISREG(st.st_mode))
+        return IROH_ERR_KIND;
+    stamp_of(&st, out);
+    return 0;
+}
+
+int store_os_stat(const char *path, store_stamp *out) {
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return store_os_error(errno);
+    if (!S_ISREG(st.st_mode))
+        return IROH_ERR_KIND;
+    stamp_of(&st, out);
+    return 0;
+}
+
+bool store_os_same(const store_stamp *a, const store_stamp *b) {
+    return a->size == b->size && a->modified == b->modified;
+}
+
+int store_os_open(const char *path, int *fd, store_stamp *stamp) {
+    // Without waiting: the open of a pipe would wait for a writer.
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return store_os_error(errno);
+    int r = store_os_stamp(*fd, stamp);
+    if (r != 0) {
+        close(*fd);
+        *fd = -1;
+    }
+    return r;
+}
+
+int store_os_clone(int to, int from) {
+#if defined(__linux__)
+    // Any failure means that the bytes have to be copied, and copying then tells what is wrong.
+    return ioctl(to, FICLONE, from) == 0 ? 0 : IROH_ERR_UNSUPPORTED;
+#else
+    (void)to, (void)from;
+    return IROH_ERR_UNSUPPORTED;
+#endif
+}
+
+void store_os_start_writing(int fd, uint64_t offset, uint64_t len) {
+#if defined(__linux__)
+    (void)sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd, (void)offset, (void)len;
+#endif
+}
+
+int store_os_sync_directory(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return store_os_error(errno);
+    int r = fsync(fd) == 0 ? 0 : store_os_error(errno);
+    close(fd);
+    return r;
+}
+
+int store_os_sync_all(int fd) {
+#if defined(__linux__)
+    return syncfs(fd) == 0 ? 0 : store_os_error(errno);
+#else
+    (void)fd;
+    return IROH_ERR_UNSUPPORTED;
+#endif
+}
+
+unsigned store_os_processors(void) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (unsigned)count;
+}
+
+uint64_t store_os_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}

@@ -1,0 +1,30 @@
+// The few calls to the operating system that differ between systems or need care, with errors as IROH_ERR_*.
+#ifndef BLOBS_STORE_OS_H
+#define BLOBS_STORE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blobs/store_backend.h"
+
+int store_os_error(int number);  // from errno
+
+// Opens a regular file for reading, with its stamp. IROH_ERR_KIND for anything but a regular file.
+int store_os_open(const char *path, int *fd, store_stamp *stamp);
+int store_os_stamp(int fd, store_stamp *out);
+int store_os_stat(const char *path, store_stamp *out);
+bool store_os_same(const store_stamp *a, const store_stamp *b);
+
+// Makes an empty file share all blocks of another. IROH_ERR_UNSUPPORTED where the file system cannot.
+int store_os_clone(int to, int from);
+
+// Starts writing to the disk what was written to the file, without waiting. Only a hint.
+void store_os_start_writing(int fd, uint64_t offset, uint64_t len);
+
+int store_os_sync_directory(const char *path);  // names in it outlast a power failure
+int store_os_sync_all(int fd);                  // everything on the file system of `fd`
+unsigned store_os_processors(void);
+uint64_t store_os_now(void);  // ns on a clock that only runs forward
+
+#endif
