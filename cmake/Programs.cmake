@@ -19,11 +19,17 @@ if(IROH_BUILD_APPS)
         target_link_libraries(example_${name} PRIVATE iroh_static Threads::Threads)
     endforeach()
 
-    # Our side of the interop tests: a program like any other, built with whatever is to be tested.
+    # Our side of the interop tests: a program like any other, built with whatever is to be tested, and one that speaks
+    # for the QUIC core alone.
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/interop/*.c)
+    set(core_sources ${sources})
+    list(FILTER sources EXCLUDE REGEX "/quic_peer[^/]*$")
+    list(FILTER core_sources INCLUDE REGEX "/(quic_peer[^/]*|peer_data\\.c)$")
     if(sources)
         add_executable(interop_peer ${sources})
         target_link_libraries(interop_peer PRIVATE iroh_static Threads::Threads)
+        add_executable(interop_quic_peer ${core_sources})
+        target_link_libraries(interop_quic_peer PRIVATE iroh_inside)
     endif()
 endif()
 
