@@ -161,7 +161,6 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         return;
     }
     quic_conn_idle_restart(c, in->now);
-    in->path->received_at = in->now;
     quic_conn_path_active(c, in->path, in->now);
     in->path->received_at = in->now;
     if (quic_path_silent(in->path))

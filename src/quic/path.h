@@ -70,7 +70,6 @@ typedef struct quic_path {
     quic_mtud mtud;
     uint32_t pto_count;
     uint64_t silent_since;      // ns: see quic_path_silent; TIME_NEVER: it is not
-    uint64_t received_at;       // ns: when the latest packet came on it, 0: none yet
     uint64_t pto_base;          // ns: when the client's anti-deadlock probe counts from
     uint64_t pacing_at;         // ns: when sending may go on, TIME_NEVER: not waiting
     uint64_t skip_at;           // packet number to leave out, QUIC_PN_NONE: none
