@@ -10,9 +10,16 @@
 
 #include "endpoint/state.h"
 
-#define RECEIVE_BATCHES 4              // batches taken in a round
-#define FLUSH_BATCHES 16               // batches sent in a row: others want the lock, too
-#define FLUSH_BYTES 65536              // bytes that may be queued before they are sent without being asked
+#define RECEIVE_BATCHES 16    // batches taken in a round
+#define RECEIVE_BYTES 131072  // ... and bytes after which no further one is begun
+#define FLUSH_BATCHES 16      // batches sent in a row: others want the lock, too
+#define FLUSH_BYTES 65536     // bytes that may be queued before they are sent without being asked
+#define BULK_BYTES 8192       // of a batch; see is_bulk
+#define BULK_SEGMENT 1000     // bytes of its datagrams
+#define BULK_ROUNDS 4         // in a row before the loop lets more gather
+#define GATHER_TIME (60 * NS_PER_US)
+#define GATHER_BUFFER (1 << 20)        // bytes that a socket must hold
+#define DIRECT_ROUNDS 16               // rounds without asking the loop
 #define FULL_RECHECK (10 * NS_PER_MS)  // how late timers may be while a socket takes nothing
 
 // --- Sending
@@ -94,6 +101,11 @@ void driver_push(iroh_endpoint *ep, quic_conn *c, size_t bytes, bool urgent) {
 
 // --- Receiving
 
+// Full datagrams in a batch of this size show a transfer rather than questions and answers.
+static bool is_bulk(const sys_udp_batch *b) {
+    return b->len >= BULK_BYTES && b->segment >= BULK_SEGMENT;
+}
+
 static void deliver(iroh_endpoint *ep, endpoint_socket *s, const sys_udp_batch *b) {
     uint64_t now = sys_now();
     quic_datagram d = {.remote = b->remote, .local = b->local, .ecn = b->ecn};
@@ -107,7 +119,7 @@ static void deliver(iroh_endpoint *ep, endpoint_socket *s, const sys_udp_batch *
     }
 }
 
-static bool receive_from(iroh_endpoint *ep, endpoint_socket *s) {
+static bool receive_from(iroh_endpoint *ep, endpoint_socket *s, bool *bulk, size_t *bytes) {
     sys_udp_batch b;
     if ((s->ready & SYS_READABLE) == 0)
         return false;
@@ -118,17 +130,22 @@ static bool receive_from(iroh_endpoint *ep, endpoint_socket *s) {
             log_line(&ep->log, LOG_WARN, "receiving failed: %s", iroh_strerror(r));
         return false;
     }
+    *bulk |= is_bulk(&b);
+    *bytes += b.len;
     deliver(ep, s, &b);
     return true;
 }
 
 static void receive(iroh_endpoint *ep) {
-    bool more = true;
-    for (int i = 0; i < RECEIVE_BATCHES && more; i++) {
+    bool more = true, bulk = false;
+    size_t bytes = 0;
+    for (int i = 0; i < RECEIVE_BATCHES && bytes < RECEIVE_BYTES && more; i++) {
         more = false;
         for (size_t k = 0; k < ep->socket_count; k++)
-            more |= receive_from(ep, &ep->sockets[k]);
+            more |= receive_from(ep, &ep->sockets[k], &bulk, &bytes);
     }
+    // What is left is reason enough not to wait.
+    ep->bulk = bulk && !more ? ep->bulk + 1 : 0;
     for (size_t k = 0; k < ep->socket_count; k++)
         ep->sockets[k].ready = 0;
 }
@@ -165,7 +182,33 @@ static void prepare(iroh_endpoint *ep) {
     ep->armed = at;
 }
 
+// A receiver that is faster than the sender would wake for each of its batches; a pause gathers several, which costs less
+// and delays nobody who notices. It needs sockets that hold what comes meanwhile, and nothing to send.
+void driver_gather(iroh_endpoint *ep) {
+    if (ep->bulk < BULK_ROUNDS || !ep->roomy || driver_deadline(ep) <= ep->now)
+        return;
+    endpoint_leave(ep);
+    sys_pause(GATHER_TIME);
+    endpoint_enter(ep);
+}
+
+bool driver_turn_directly(iroh_endpoint *ep) {
+    bool ready = false;
+    for (size_t i = 0; i < ep->socket_count; i++)
+        ready |= ep->sockets[i].ready != 0;
+    if (!ready || ep->core == NULL || ep->direct == DIRECT_ROUNDS) {
+        ep->direct = 0;
+        return false;
+    }
+    ep->direct++;
+    ep->armed = 0;
+    round_of_work(ep);
+    return true;
+}
+
 int driver_turn(iroh_endpoint *ep, int timeout_ms) {
+    if (timeout_ms != 0)
+        driver_gather(ep);
     prepare(ep);
     endpoint_leave(ep);
     int r = sys_loop_run(ep->loop, timeout_ms);
@@ -192,8 +235,10 @@ int driver_init(iroh_endpoint *ep) {
     if (ep->rx == NULL || ep->tx == NULL)
         return IROH_ERR_NOMEM;
     int r = sys_loop_new(&ep->loop);
+    ep->roomy = true;
     for (size_t i = 0; r == 0 && i < ep->socket_count; i++) {
         endpoint_socket *s = &ep->sockets[i];
+        ep->roomy &= sys_udp_receive_buffer(s->udp) >= GATHER_BUFFER;
         r = sys_loop_watch(ep->loop, sys_udp_fd(s->udp), SYS_READABLE, socket_ready, s, &s->watch);
     }
     return r;

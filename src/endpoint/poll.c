@@ -1,7 +1,7 @@
 // Waiting for any of several handles and file descriptors.
 //
 // The call puts itself into the lists of all handles and sleeps once. With descriptors it sleeps in poll(2): a pipe, or
-// without a thread the loop's own descriptor, stands for the handles there.
+// without a thread the endpoint's sockets and its loop's own descriptor stand for the handles there.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ typedef struct poll_job {
     size_t fd_count;  // descriptors among the items; they come first in `fds`
     int pipe[2];      // -1: none
     wait_node few_nodes[INLINE_ITEMS];
-    struct pollfd few_fds[INLINE_ITEMS + 1];
+    struct pollfd few_fds[INLINE_ITEMS + 1 + SOCKETS_MAX];
 } poll_job;
 
 // --- What an item is
@@ -118,7 +118,7 @@ static int allocate(poll_job *j) {
     j->fds = j->few_fds;
     if (j->count > INLINE_ITEMS) {
         j->nodes = calloc(j->count, sizeof *j->nodes);
-        j->fds = calloc(j->count + 1, sizeof *j->fds);
+        j->fds = calloc(j->count + 1 + SOCKETS_MAX, sizeof *j->fds);
     }
     if (j->nodes == NULL || j->fds == NULL)
         return IROH_ERR_NOMEM;
@@ -159,6 +159,25 @@ static void drain_pipe(poll_job *j) {
         continue;
 }
 
+// Without a thread a socket that is readable need not be found by the loop.
+static size_t add_sockets(poll_job *j, size_t at) {
+    const iroh_endpoint *ep = j->ep;
+    if (ep->own_thread)
+        return at;
+    for (size_t i = 0; i < ep->socket_count; i++)
+        j->fds[at++] = (struct pollfd){.fd = sys_udp_fd(ep->sockets[i].udp), .events = POLLIN};
+    return at;
+}
+
+static int turn_after_poll(poll_job *j, size_t first_socket) {
+    iroh_endpoint *ep = j->ep;
+    for (size_t i = 0; i < ep->socket_count; i++) {
+        if (j->fds[first_socket + i].revents != 0)
+            ep->sockets[i].ready |= SYS_READABLE;
+    }
+    return driver_turn_directly(ep) ? 0 : driver_turn(ep, 0);
+}
+
 // Sleeps in poll(2) until a descriptor is ready, a handle has news, or the time comes.
 static int sleep_with_fds(poll_job *j, waiter *w, uint64_t until) {
     iroh_endpoint *ep = j->ep;
@@ -167,16 +186,20 @@ static int sleep_with_fds(poll_job *j, waiter *w, uint64_t until) {
     if (ep->core != NULL)
         driver_flush(ep);
     ep->pushes = 0;
-    if (!ep->own_thread)
+    if (!ep->own_thread) {
+        if (!w->fired && ep->core != NULL)
+            driver_gather(ep);
         driver_arm(ep);
+    }
     int timeout_ms = w->fired ? 0 : wait_left_ms(until);
+    size_t count = add_sockets(j, j->fd_count + 1);
     endpoint_leave(ep);
-    int r = poll_fds(j, j->fd_count + 1, timeout_ms);
+    int r = poll_fds(j, count, timeout_ms);
     endpoint_enter(ep);
     if (ep->own_thread)
         drain_pipe(j);
     else if (r == 0)
-        r = driver_turn(ep, 0);
+        r = turn_after_poll(j, j->fd_count + 1);
     return r;
 }
 
@@ -220,11 +243,13 @@ static int wait_for_any(poll_job *j, uint64_t until) {
 }
 
 static int poll_handles(poll_job *j, uint64_t until) {
-    int r = j->fd_count > 0 ? poll_fds(j, j->fd_count, 0) : 0;
-    if (r != 0)
-        return r;
     endpoint_enter(j->ep);
     int ready = count_ready(j);
+    // Before sleeping the descriptors are looked at anyway.
+    if (j->fd_count > 0 && (ready > 0 || until == 0)) {
+        int r = poll_fds(j, j->fd_count, 0);
+        ready = r == 0 ? count_ready(j) : r;
+    }
     if (ready == 0 && until != 0 && j->fd_count > 0 && j->ep->own_thread &&
         uv_pipe(j->pipe, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE) != 0)
         ready = IROH_ERR_IO;

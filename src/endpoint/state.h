@@ -104,6 +104,9 @@ struct iroh_endpoint {
     size_t queued;     // bytes queued since the latest flush
     unsigned pushes;   // flushes for the sake of latency since a call last waited
     bool watch_stale;  // a socket is full and the loop does not know yet
+    bool roomy;        // every socket keeps what comes during a pause
+    unsigned bulk;     // rounds in a row that brought much and emptied the sockets
+    unsigned direct;   // rounds since the loop itself was last asked
     size_t socket_count;
     endpoint_socket sockets[SOCKETS_MAX];
     uint8_t *rx, *tx;              // SYS_UDP_BATCH bytes each
@@ -178,6 +181,10 @@ void driver_stop(iroh_endpoint *ep);
 
 // One turn of the loop: waits at most `timeout_ms` without the lock, then does what is due. 0 or IROH_ERR_IO.
 int driver_turn(iroh_endpoint *ep, int timeout_ms);
+// The same without the loop, for a caller that knows which sockets are ready. False: it is the loop's turn.
+bool driver_turn_directly(iroh_endpoint *ep);
+// While much comes in: lets it gather for a moment. With the lock held, which is given back meanwhile.
+void driver_gather(iroh_endpoint *ep);
 // Makes iroh_endpoint_fd readable when there is something to do.
 void driver_arm(iroh_endpoint *ep);
 

@@ -48,6 +48,11 @@ uint64_t sys_wall_clock(void) {
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+void sys_pause(uint64_t ns) {
+    struct timespec t = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+    (void)nanosleep(&t, NULL);
+}
+
 // --- Watches
 
 static int to_uv(unsigned events) {

@@ -19,6 +19,9 @@ enum { SYS_READABLE = 1, SYS_WRITABLE = 2 };
 uint64_t sys_now(void);
 uint64_t sys_wall_clock(void);
 
+// Does nothing for about this long, at least; the system may make it some 50 us longer. Any thread.
+void sys_pause(uint64_t ns);
+
 int sys_loop_new(sys_loop **out);  // IROH_ERR_NOMEM, IROH_ERR_IO
 void sys_loop_free(sys_loop *l);   // with its watches; null is ignored
 

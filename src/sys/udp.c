@@ -92,6 +92,12 @@ void sys_udp_stats_get(const sys_udp *u, sys_udp_stats *out) {
     *out = u->stats;
 }
 
+size_t sys_udp_receive_buffer(const sys_udp *u) {
+    int bytes = 0;
+    socklen_t len = sizeof bytes;
+    return getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &bytes, &len) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
 size_t sys_udp_max_segments(const sys_udp *u) {
     return u->gso ? SYS_UDP_SEGMENTS_MAX : 1;
 }

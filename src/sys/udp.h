@@ -47,6 +47,9 @@ int sys_udp_receive(sys_udp *u, uint8_t *room, sys_udp_batch *out);
 // (unreachable, too large) are dropped and counted.
 int sys_udp_send(sys_udp *u, const uint8_t *bytes, const sys_udp_batch *batch, size_t *sent);
 
+// Bytes that the kernel keeps for the socket until they are received, as it counts them (more than the payload).
+size_t sys_udp_receive_buffer(const sys_udp *u);
+
 // Datagrams that fit in one call now: 1 when GSO is off or was refused.
 size_t sys_udp_max_segments(const sys_udp *u);
 
