@@ -101,6 +101,7 @@ static int open_group(bao_encoder *e) {
     uint64_t start = e->item.chunk * BAO_CHUNK;
     bool root = e->proof.root;
     uint8_t cv[BLAKE3_LEN];
+    e->in_group = false;
     g->chunk = e->item.chunk;
     g->len = (size_t)(e->size - start < BAO_GROUP ? e->size - start : BAO_GROUP);
     int error = e->source.data(e->source.user, start, g->data, g->len);
