@@ -102,6 +102,7 @@ static void hash_run(void *arg, size_t i) {
 // The pairs of a run in post-order: after group g come the subtrees that end with it.
 static void push_run(bao_builder *b, const bao_run *r) {
     size_t n = (size_t)1 << r->level;
+    settle(b);
     for (size_t end = 1; end <= n; end++) {
         size_t start_of_level = 0;
         for (size_t groups = 2; end % groups == 0 && groups <= n; groups *= 2) {
