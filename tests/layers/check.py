@@ -28,7 +28,7 @@ STORES = ("blobs/store", "docs/store")  # files that may too: stores keep files
 
 # Headers of a library, by prefix, and the folders that wrap it.
 LIBRARIES = {
-    "gnutls/": {"tls", "crypto"},
+    "gnutls/": {"tls", "crypto", "sys"},
     "nettle/": {"crypto", "base"},
     "sodium": {"crypto", "base", "sys"},
     "cpuid.h": {"crypto"},
