@@ -177,7 +177,10 @@ static bool move_down(bridge *b) {
 static int delivered(const bridge *b) {
     iroh_close_info info;
     int r = b->cut ? IROH_ERR_FINISHED : iroh_stream_wait_finished(b->stream, 0);
-    if (r == 0 || r == IROH_ERR_STOPPED || !b->closed || iroh_connection_close_info(b->connection, &info) != 0)
+    if (r == 0 || r == IROH_ERR_STOPPED || (r == IROH_ERR_AGAIN && !b->closed))
+        return r;
+    // The stream may tell of the close before the connection does.
+    if (iroh_connection_close_info(b->connection, &info) != 0)
         return r;
     if (info.application && info.code == 0 && !b->cut)
         return 0;
