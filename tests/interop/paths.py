@@ -1,12 +1,14 @@
 """Cases about paths: the QUIC core (ours, `core`) and the QUIC of iroh (the crate noq, 1.4.0 and 1.0.1), told what to do
 line by line as README.md says, and what the Python and Node packages do with paths by themselves."""
 import contextlib
+import socket
 import time
 
-from programs import SECRET, Failure, Program, holds
+from programs import SECRET, Failure, Program, Skip, holds
 
 CORE = "core"
 PEERS = ("noq", "noq-old")
+PACKAGES = ("python", "node")  # whole endpoints: they decide about paths themselves
 ANY = "0.0.0.0:0"
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 MEGABYTE = 1 << 20
@@ -22,7 +24,11 @@ class Side:
 
     def __init__(self, peer, arguments):
         self.name, self.program = peer.name, Program(peer, [*arguments, "--for", "120"])
-        self.address = self.program.find(lambda line: "id" in line, WAIT)
+        try:
+            self.address = self.program.find(lambda line: "id" in line, WAIT)
+        except Failure:
+            self.program.end()
+            raise
 
     def mark(self):
         return self.program.drain()
@@ -365,6 +371,96 @@ def close_with_paths(duo):
     duo.server.event("closed", close={"kind": "application", "code": 77, "reason": "goodbye"})
 
 
+# What the packages do by themselves
+
+
+@contextlib.contextmanager
+def core_server(peer, *more):
+    hosts = [word for host in HOSTS for word in ("--host", host)]
+    server = Side(peer, ["serve", "--secret", SECRET, "--bind", ANY, *hosts, *more])
+    try:
+        yield server
+    finally:
+        server.program.end()
+
+
+@contextlib.contextmanager
+def package_client(peer, server, script):
+    where = [word for addr in server.address["addrs"][:2] for word in ("--addr", addr)]
+    client = Program(peer, ["client", "--id", server.address["id"], *where, "--for", "60", "--do", *script.split()])
+    try:
+        yield client
+    finally:
+        client.end()
+
+
+def finish(client, server):
+    line = client.find(lambda line: "ok" in line, 60)
+    check(line["ok"], f"client: {line}")
+    server.event("closed", close={"kind": "application", "code": 0})
+
+
+def two_addresses(client_peer, server_peer):
+    """A ticket with two addresses: whatever paths the package opens and gives up, the connection stays."""
+    with core_server(server_peer) as server, package_client(client_peer, server, "hold 3") as client:
+        server.event("connected", multipath=True, nat=True)
+        finish(client, server)
+
+
+def candidates(client_peer, server_peer):
+    """The server names another address: the package reaches out, opens a path there, and keeps the one it likes."""
+    with core_server(server_peer) as server, package_client(client_peer, server, "hold 3") as client:
+        server.event("connected")
+        start = server.mark()
+        for addr in server.address["addrs"][1:]:
+            server.tell(f"candidate {addr}")
+        server.event("established", start)
+        # On how many paths it goes on is up to the package, but what it gave up is gone.
+        finish(client, server)
+        given_up = {line["path"] for line in server.program.lines if line.get("event") == "abandoned"}
+        gone = {line["path"] for line in server.program.lines if line.get("event") == "gone"}
+        check(given_up and given_up == gone, f"the paths {given_up} were abandoned, {gone} went")
+
+
+def outside_address():
+    """An address of this machine that is not loopback; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))
+        except OSError:
+            raise Skip("this machine has no address but loopback") from None
+        return s.getsockname()[0]
+
+
+def package_server(client_peer, server_peer):
+    """The package as a server names its addresses; we reach out, it probes and answers, and a path opens."""
+    host = outside_address()
+    server = Side(server_peer, ["serve", "--secret", SECRET, "--bind", ANY])
+    client = None
+    try:
+        port = server.address["addrs"][0].rsplit(":", 1)[1]
+        client = Side(client_peer, ["client", "--bind", ANY, "--id", server.address["id"],
+                                    "--addr", f"{HOSTS[0]}:{port}"])
+        own = client.address["addrs"][0].rsplit(":", 1)[1]
+        client.tell("connect")
+        client.event("connected", multipath=True, nat=True)
+        named = client.event("candidates")["addresses"]
+        check(f"{host}:{port}" in named, f"{host} is not among the candidates {named}")
+        client.tell(f"candidate {host}:{own}")
+        client.tell("round")
+        number = client.event("established")["path"]
+        client.event("status", path=number)
+        start = client.mark()
+        client.tell("abandon 0")
+        client.event("gone", start, path=0)
+        client.tell(f"echo {MEGABYTE}")
+        client.event("echoed", start, bytes=MEGABYTE)
+    finally:
+        if client:
+            client.program.end()
+        server.program.end()
+
+
 CASES = {
     "open-in-transfer": (open_in_transfer, {}),
     "only-one-path": (only_one_path, {}),
@@ -393,8 +489,16 @@ CASES = {
 NEEDS_CORE = ("dead-path", "dead-first-path", "dead-idle-path", "never-answered", "key-updates")
 
 
+PACKAGE_CLIENT_CASES = {"two-addresses": two_addresses, "candidates": candidates}
+PACKAGE_SERVER_CASES = {"package-server": package_server}
+
+
 def run(name, client, server):
     """Runs one case; a Failure says why it did not hold."""
+    alone = {**PACKAGE_CLIENT_CASES, **PACKAGE_SERVER_CASES}.get(name)
+    if alone:
+        alone(client, server)
+        return
     action, arguments = CASES[name]
     duo = Duo(client, server, **arguments)
     try:
@@ -405,6 +509,9 @@ def run(name, client, server):
 
 
 def names(client, server):
+    if client in PACKAGES or server in PACKAGES:
+        yield from PACKAGE_CLIENT_CASES if client in PACKAGES else PACKAGE_SERVER_CASES
+        return
     for name in CASES:
         if name == "preferred" and server == CORE:
             continue  # we never ask for one

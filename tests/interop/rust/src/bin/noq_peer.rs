@@ -1,7 +1,6 @@
 //! The QUIC of iroh alone (the crate noq, with iroh's transport settings and TLS), told what to do line by line: the
 //! path protocol of tests/interop/README.md. Built with noq 1.4.0 here and with 1.0.1 in the folder `old`.
 
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,13 +12,7 @@ use noq::{
     PathEvent, PathId, PathStatus, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
 };
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 use tokio_stream::StreamExt;
@@ -27,12 +20,14 @@ use tokio_stream::StreamExt;
 #[path = "../common.rs"]
 #[allow(dead_code)]
 mod common;
+#[path = "../noq_tls.rs"]
+mod noq_tls;
+
 use common::*;
+use noq_tls::*;
 
 const CHUNK: usize = 64 << 10;
 const ALPN: &str = "interop/echo/0";
-const PKCS8_ED25519: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 // What iroh sets: iroh/src/socket.rs.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -53,138 +48,6 @@ async fn main() {
         eprintln!("noq_peer: {error}");
         std::process::exit(1);
     }
-}
-
-// TLS as iroh/src/tls.rs has it: raw Ed25519 keys on both sides, any client, one server.
-
-#[derive(Debug)]
-struct Verifier {
-    server: Option<Vec<u8>>, // the SPKI that a server must show
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl Verifier {
-    fn signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature_with_raw_key(
-            message,
-            &SubjectPublicKeyInfoDer::from(cert.as_ref()),
-            dss,
-            &self.algorithms,
-        )
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        match &self.server {
-            Some(spki) if spki.as_slice() == end_entity.as_ref() => Ok(ServerCertVerified::assertion()),
-            _ => Err(rustls::CertificateError::UnknownIssuer.into()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::PeerIncompatible::Tls12NotOffered.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-impl ClientCertVerifier for Verifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> std::result::Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::PeerIncompatible::Tls12NotOffered.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-struct Identity {
-    provider: Arc<CryptoProvider>,
-    key: Arc<CertifiedKey>,
-    public: Vec<u8>,
-}
-
-/// The key of `--secret`, or a fresh one.
-fn identity(args: &Args) -> Result<Identity> {
-    let mut seed = [0; 32];
-    match args.get("secret") {
-        Some(secret) => seed = bytes32(secret)?,
-        None => std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?,
-    }
-    let pkcs8 = [&PKCS8_ED25519[..], &seed].concat();
-    let key = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))?;
-    let spki = key.public_key().ok_or("no public key")?.to_vec();
-    let public = spki[spki.len() - 32..].to_vec();
-    let key = Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], key));
-    Ok(Identity { provider: Arc::new(rustls::crypto::ring::default_provider()), key, public })
-}
-
-fn verifier(identity: &Identity, server: Option<Vec<u8>>) -> Arc<Verifier> {
-    Arc::new(Verifier { server, algorithms: identity.provider.signature_verification_algorithms })
 }
 
 fn transport(args: &Args) -> Result<Arc<TransportConfig>> {
@@ -258,7 +121,7 @@ fn bind(args: &Args) -> Result<(std::net::UdpSocket, SocketAddr)> {
 }
 
 async fn run(serving: bool, args: Args) -> Result<()> {
-    let identity = identity(&args)?;
+    let identity = identity(args.get("secret"))?;
     let (socket, at) = bind(&args)?;
     let port = socket.local_addr()?.port();
     let mut config = EndpointConfig::default();
