@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <iroh/error.h>
@@ -142,8 +141,8 @@ static void turn(quic_peer *p, uint64_t until) {
     uint64_t now = sys_now();
     uint64_t at = time_min(quic_endpoint_deadline(p->core), until);
     uint64_t wait = at > now ? at - now : 0;
-    struct timespec ts = {.tv_sec = (time_t)(wait / NS_PER_S), .tv_nsec = (long)(wait % NS_PER_S)};
-    (void)ppoll(fds, n + 1, &ts, NULL);
+    // Rounded down: pacing must not wait for a whole millisecond, rather turn in vain.
+    (void)poll(fds, n + 1, (int)(wait / NS_PER_MS));
     receive_all(p);
     quic_endpoint_timeout(p->core, sys_now());
     quic_peer_events(p);
