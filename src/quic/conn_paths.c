@@ -65,10 +65,6 @@ static bool open_and_reachable(const quic_path *p) {
     return !p->abandoned && quic_path_dcid(p) != NULL;
 }
 
-uint64_t quic_conn_credit(const quic_conn *c, const quic_path *p) {
-    return c->role == QUIC_CLIENT ? UINT64_MAX : quic_path_credit(p);
-}
-
 // How good a path is for data, 0 is best. A silent one is as good as dead until it is heard again.
 static int rank_of(const quic_path *p) {
     int backup = p->status == PATH_BACKUP;

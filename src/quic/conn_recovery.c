@@ -362,7 +362,7 @@ uint64_t quic_conn_loss_deadline(const quic_conn *c, const quic_path *p, uint64_
     if (at != TIME_NEVER)
         return at;
     // A server at its amplification limit can send nothing: probing waits for the client (RFC 9002, 6.2.2.1).
-    if (quic_conn_credit(c, p) < QUIC_MIN_INITIAL)
+    if (quic_path_credit(p) < QUIC_MIN_INITIAL)
         return TIME_NEVER;
     return earliest_pto(c, p, &space);
 }

@@ -157,7 +157,7 @@ static size_t build_data(quic_conn *c, quic_path *p, bool carries, uint8_t *at, 
         return 0;
     // To an address that is not proven yet, a smaller datagram than usual is better than none: a peer that moved and
     // said little could otherwise never be challenged.
-    uint64_t credit = quic_conn_credit(c, p);
+    uint64_t credit = quic_path_credit(p);
     if (credit < limit)
         limit = early || c->state != CONN_OPEN ? 0 : (size_t)credit;
     if (limit == 0)

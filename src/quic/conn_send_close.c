@@ -51,7 +51,7 @@ size_t quic_conn_build_close(quic_conn *c, quic_path *p, uint8_t *room, uint64_t
     uint8_t *at = room;
     quic_open_packet last = {0};
     bool pad = false;
-    if (quic_conn_credit(c, p) < QUIC_MIN_INITIAL) {
+    if (quic_path_credit(p) < QUIC_MIN_INITIAL) {
         c->close_spaces = 0;
         return 0;
     }

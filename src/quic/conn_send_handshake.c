@@ -88,7 +88,7 @@ size_t quic_conn_build_handshake(quic_conn *c, uint8_t *room, uint64_t now) {
     uint8_t *at = room;
     quic_open_packet last = {0};
     bool pad = false, sent_handshake = false;
-    if (quic_conn_credit(c, p) < QUIC_MIN_INITIAL)
+    if (quic_path_credit(p) < QUIC_MIN_INITIAL)
         return 0;
     for (int id = QUIC_SPACE_INITIAL; id < QUIC_SPACES; id++) {
         // The packet before is closed only now, so that its tag is where the new one begins.

@@ -319,9 +319,6 @@ void quic_conn_multipath_free(quic_conn *c);
 quic_path *quic_conn_path_add(quic_conn *c, quic_path_cids *cids, const addr *remote, const addr *local, uint64_t now);
 void quic_conn_path_remove(quic_conn *c, quic_path *p);  // what is in flight on it counts as lost
 void quic_conn_choose_path(quic_conn *c);                // updates c->path
-// Bytes that may go to a path's address: a server keeps to the amplification limit until it is proven; a client opens
-// paths on its own account.
-uint64_t quic_conn_credit(const quic_conn *c, const quic_path *p);
 bool quic_conn_path_carries_data(const quic_conn *c, const quic_path *p);
 // Otherwise the acknowledgements of what comes on it go along with data elsewhere.
 bool quic_conn_path_acks_itself(const quic_path *p);

@@ -52,7 +52,8 @@ void sim_set_nat(sim_node *n, size_t port, sim_nat_kind kind) {
     sim_port *p = &n->ports[port];
     p->nat = kind;
     p->outside = addr_ip4((uint8_t[4]){203, (uint8_t)port, 113, (uint8_t)(n->index + 1)}, 0);
-    p->next_port = NAT_PORT_FIRST;
+    // A hard NAT has given its first port to whoever told the node its address.
+    p->next_port = (uint16_t)(NAT_PORT_FIRST + (kind == SIM_NAT_HARD));
     p->mapping_count = 0;
 }
 

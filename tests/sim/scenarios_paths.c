@@ -417,8 +417,8 @@ static void path_idle(sim_world *w) {
     (void)quic_conn_set_path_timeouts(server_conn(w), id, who == transfers[0].conn ? 0 : idle, 0, w->now);
     uint64_t begin = w->now;
     expect_gone(w, id);
-    // MTU probes may have been on their way still.
-    if (w->now - begin < idle || w->now - begin > idle + 3 * NS_PER_S)
+    // A path is given up only when another was heard of half its time later.
+    if (w->now - begin < idle || w->now - begin > 2 * idle + 3 * NS_PER_S)
         sim_fail(w, "idle after %llu ms of %llu", (unsigned long long)((w->now - begin) / NS_PER_MS),
                  (unsigned long long)(idle / NS_PER_MS));
     if (w->nodes[0].abandon_code != PATH_CODE_UNSTABLE_OR_POOR ||
