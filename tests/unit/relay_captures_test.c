@@ -124,11 +124,11 @@ static size_t take_head(direction *d, const char *start, bool server, const uint
         return len;
     assert_int_equal(
         server ? http_response_parse(d->head, (size_t)end, &h) : http_request_parse(d->head, (size_t)end, &h), 0);
-    char *line = d->found[d->count++ % 64];
-    (void)sprintf(line, "kind=head %s fields=%zu start=%.*s", start, h.field_count, (int)strcspn(d->head, "\r"),
-                  d->head);
-    for (char *p = strstr(line, "start="); *p != '\0'; p++)
+    char first[256], *line = d->found[d->count++ % 64];
+    (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(d->head, "\r"), d->head);
+    for (char *p = first; *p != '\0'; p++)
         *p = *p == ' ' ? '|' : *p;
+    (void)sprintf(line, "kind=head %s fields=%zu start=%s", start, h.field_count, first);
     d->upgraded = true;
     return len - (d->head_len - (size_t)end);
 }
