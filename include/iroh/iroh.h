@@ -69,19 +69,31 @@ typedef struct iroh_endpoint_config {
     uint64_t stream_window;      // bytes a peer may send ahead on one stream; 1 250 000
     uint64_t connection_window;  // bytes a peer may send ahead on all streams; 16 MiB
     uint64_t send_buffer;        // bytes written but not yet acknowledged, for each connection; 10 000 000
-    uint64_t max_incoming;       // connections waiting to be accepted; beyond it they are dropped; 65 536
-    uint16_t mtu_max;            // largest datagram to try, 1 200..65 527; 1 452
-    bool segmentation_offload;   // true
+    // Relays, over which peers reach this endpoint when no direct path is there yet, or ever: their URLs, or "default" or
+    // "staging" for the public ones. The nearest becomes the home relay, and part of the endpoint's address. At most
+    // IROH_RELAYS_MAX. None: the relays that the addresses of peers name are used for dialling, but there is no home.
+    const char *const *relays;
+    size_t relay_count;
+    const char *relay_token;    // sent to these relays, and to no others, for their access control; null: none
+    const char *ca_file;        // PEM file of roots to trust for relays instead of the system's; null: the system's
+    const char *proxy;          // for relays: "http://...", "socks5h://..."; null: none, whatever the environment says
+    bool direct_only;           // no relays at all
+    bool relay_only;            // no direct paths: no socket is bound
+    uint64_t max_incoming;      // connections waiting to be accepted; beyond it they are dropped; 65 536
+    uint16_t mtu_max;           // largest datagram to try, 1 200..65 527; 1 452
+    bool segmentation_offload;  // true
     // Null: silent. Level 0 error .. 4 trace. From any thread; must not call the library.
     void (*log)(void *user, int level, const char *line);
     void *log_user;
     int log_level;
 } iroh_endpoint_config;
 
+#define IROH_RELAYS_MAX 32
+
 IROH_API void iroh_endpoint_config_default(iroh_endpoint_config *config);
 
 // Binds sockets and starts. Everything in `config` is copied. IROH_ERR_BIND, IROH_ERR_ARG, IROH_ERR_SYNTAX (an address),
-// IROH_ERR_NOMEM, IROH_ERR_IO.
+// IROH_ERR_NOMEM, IROH_ERR_IO. Relays are dialled afterwards: see iroh_endpoint_wait_online.
 IROH_API int iroh_endpoint_bind(const iroh_endpoint_config *config, iroh_endpoint **out);
 
 // Closes all connections with code 0 and waits until the peers know (or 3 s passed), then no further calls but _free make
@@ -94,9 +106,29 @@ IROH_API void iroh_endpoint_free(iroh_endpoint *ep);
 IROH_API iroh_public_key iroh_endpoint_id(const iroh_endpoint *ep);
 IROH_API iroh_secret_key iroh_endpoint_secret_key(const iroh_endpoint *ep);
 
-// How to reach this endpoint now: id and all its addresses (for wildcard sockets, those of the machine's interfaces).
+// How to reach this endpoint now: id, home relay, and all its addresses (for wildcard sockets, those of the machine's
+// interfaces). The home relay is named as soon as it is chosen, connected or not.
 // The caller frees it.
 IROH_API int iroh_endpoint_addr(iroh_endpoint *ep, iroh_addr **out);
+
+// Waits until the home relay is connected, so that peers can reach this endpoint through it. IROH_ERR_ARG when there is
+// no relay to wait for, IROH_ERR_CLOSED, IROH_ERR_TIMEOUT, IROH_ERR_AGAIN.
+IROH_API int iroh_endpoint_wait_online(iroh_endpoint *ep, int timeout_ms);
+
+typedef struct iroh_relay_status {
+    bool connected;
+    int error;         // why the latest attempt failed or the connection ended; 0: it did not
+    bool denied;       // the relay refuses this endpoint, for `reason`; it is asked again and again all the same
+    char reason[256];  // the relay's words, terminated; may hold any byte
+} iroh_relay_status;
+
+// The URL of the home relay in `url` (null: not wanted), and how it is. The URL's length; IROH_ERR_NOT_FOUND when there is
+// none, IROH_ERR_TOO_LARGE.
+IROH_API int iroh_endpoint_home_relay(iroh_endpoint *ep, char *url, size_t room, iroh_relay_status *out);
+
+// The machine's network changed: paths and relays are tested at once and better ways are looked for. What the system
+// tells of itself needs no call; where it tells nothing, changes are noticed within half a minute.
+IROH_API int iroh_endpoint_network_change(iroh_endpoint *ep);
 
 // The local addresses of the sockets: number of them; address `i` as text ("0.0.0.0:4433") in `out`.
 IROH_API int iroh_endpoint_socket_count(const iroh_endpoint *ep);
@@ -111,6 +143,8 @@ typedef struct iroh_endpoint_stats {
     uint64_t datagrams_dropped;  // received but useless: garbage, unknown connection, failed decryption
     uint64_t connections;        // alive now
     uint64_t handshakes;         // completed so far
+    uint64_t relay_datagrams_sent, relay_datagrams_received, relay_bytes_sent, relay_bytes_received;
+    uint64_t home_relay_changes;
 } iroh_endpoint_stats;
 
 IROH_API int iroh_endpoint_stats_get(iroh_endpoint *ep, iroh_endpoint_stats *out);
@@ -204,7 +238,8 @@ IROH_API int iroh_connection_remote_id(const iroh_connection *c,
 IROH_API int iroh_connection_alpn(const iroh_connection *c, void *out, size_t room);  // its length
 IROH_API bool iroh_connection_is_client(const iroh_connection *c);
 IROH_API uint64_t iroh_connection_stable_id(const iroh_connection *c);
-IROH_API int iroh_connection_remote(const iroh_connection *c, char *out, size_t room);  // address in use, as text
+// The peer's address on the path in use, as text: "192.0.2.1:443", or the URL of the relay. Its length.
+IROH_API int iroh_connection_remote(const iroh_connection *c, char *out, size_t room);
 // TLS exporter (RFC 8446, section 7.5).
 IROH_API int iroh_connection_export_keying_material(const iroh_connection *c, const void *label, size_t label_len,
                                                     const void *context, size_t context_len, void *out, size_t len);
@@ -222,6 +257,24 @@ typedef struct iroh_connection_stats {
 } iroh_connection_stats;
 
 IROH_API int iroh_connection_stats_get(const iroh_connection *c, iroh_connection_stats *out);
+
+#define IROH_PATH_TEXT 256  // room for the text of a path's address; longer URLs are cut
+
+// One of the ways that a connection has to its peer.
+typedef struct iroh_path {
+    uint64_t id;
+    char remote[IROH_PATH_TEXT];  // as iroh_connection_remote
+    bool relay;                   // through a relay, else direct
+    bool selected;                // data is sent on it
+    bool validated;               // it was shown to work both ways
+    bool backup;                  // kept for when the others fail
+    uint64_t rtt_us, congestion_window, bytes_in_flight;
+    uint64_t bytes_sent, bytes_received, datagrams_sent, datagrams_received, lost_packets, lost_bytes;
+    uint16_t mtu;
+} iroh_path;
+
+// The open paths: their number, at most `room` of them stored. No more than 16 are reported. IROH_ERR_CLOSED.
+IROH_API int iroh_connection_paths(const iroh_connection *c, iroh_path *out, size_t room);
 
 // Changes how many streams the peer may have open at once.
 IROH_API int iroh_connection_set_max_streams(iroh_connection *c, bool bidi, uint64_t count);

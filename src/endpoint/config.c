@@ -70,6 +70,10 @@ int config_check(const iroh_endpoint_config *c) {
         return IROH_ERR_ARG;
     if (c->bind_count > SOCKETS_MAX || (c->bind_count > 0 && c->bind == NULL))
         return IROH_ERR_ARG;
+    if (c->direct_only && c->relay_only)
+        return IROH_ERR_ARG;
+    if (c->relay_count > IROH_RELAYS_MAX || (c->relay_count > 0 && (c->relays == NULL || c->direct_only)))
+        return IROH_ERR_ARG;
     if (c->congestion != NULL && find_congestion(c->congestion) == NULL)
         return IROH_ERR_ARG;
     return suites_known(c->cipher_suites, c->cipher_suite_count) && numbers_possible(c) ? 0 : IROH_ERR_ARG;

@@ -181,16 +181,16 @@ uint64_t iroh_connection_stable_id(const iroh_connection *c) {
 }
 
 int iroh_connection_remote(const iroh_connection *c, char *out, size_t room) {
-    char text[ADDR_TEXT_MAX];
+    char text[IROH_PATH_TEXT];
     if (c == NULL || out == NULL)
         return IROH_ERR_ARG;
     endpoint_enter(c->ep);
     bool there = c->core != NULL;
     addr a = there ? quic_conn_remote(c->core) : (addr){0};
+    size_t len = paths_text(c->ep, &a, text);
     endpoint_leave(c->ep);
     if (!there)
         return IROH_ERR_CLOSED;
-    size_t len = addr_format(&a, text);
     if (len >= room)
         return IROH_ERR_TOO_LARGE;
     memcpy(out, text, len + 1);

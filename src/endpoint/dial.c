@@ -20,21 +20,41 @@ static bool has_socket_for(const iroh_endpoint *ep, const addr *a) {
     return false;
 }
 
-static size_t find_remotes(const iroh_endpoint *ep, const iroh_addr *peer, addr out[static REMOTES_MAX]) {
-    char text[ADDR_TEXT_MAX];
-    size_t found = 0;
-    for (size_t i = 0; i < iroh_addr_count(peer) && found < REMOTES_MAX; i++) {
-        addr a;
-        if (iroh_addr_kind(peer, i) != IROH_ADDR_IP)
+static bool can_reach(const iroh_endpoint *ep, const addr *a) {
+    return a->port != 0 && !addr_is_unspecified(a) && !addr_is_multicast(a) && has_socket_for(ep, a);
+}
+
+// What the peer's address book entry is told: usable IP addresses, and relays unless they are unwanted.
+static void learn(iroh_endpoint *ep, const iroh_addr *peer, endpoint_remote *p) {
+    char text[IROH_RELAY_URL_SIZE];
+    for (size_t i = 0; i < iroh_addr_count(peer); i++) {
+        addr a = {0};
+        int kind = iroh_addr_kind(peer, i), len = iroh_addr_text(peer, i, text, sizeof text);
+        if (len < 0)
             continue;
-        int len = iroh_addr_text(peer, i, text, sizeof text);
-        if (len < 0 || addr_parse(&a, text, (size_t)len) != 0)
-            continue;
-        a = addr_canonical(&a);
-        if (a.port != 0 && !addr_is_unspecified(&a) && !addr_is_multicast(&a) && has_socket_for(ep, &a))
-            out[found++] = a;
+        if (kind == IROH_ADDR_IP && addr_parse(&a, text, (size_t)len) == 0) {
+            a = addr_canonical(&a);
+            if (!can_reach(ep, &a))
+                continue;
+        } else if (kind == IROH_ADDR_RELAY && !ep->no_relays) {
+            int number = relays_add(&ep->relays, text, (size_t)len, false, NULL, sys_now());
+            if (number < 0)
+                continue;
+            a = relays_address(number, p->remote.id);
+        }
+        remote_learn(&p->remote, &a, sys_now());
     }
-    return found;
+}
+
+// With the lock held. Their number, IROH_ERR_NO_ADDRESS or IROH_ERR_NOMEM.
+static int find_remotes(iroh_endpoint *ep, const iroh_addr *peer, addr out[static REMOTES_MAX]) {
+    iroh_public_key key = iroh_addr_id(peer);
+    endpoint_remote *p = paths_peer(ep, key.bytes);
+    if (p == NULL)
+        return IROH_ERR_NOMEM;
+    learn(ep, peer, p);
+    size_t count = remote_dial_addresses(&p->remote, out, REMOTES_MAX);
+    return count > 0 ? (int)count : IROH_ERR_NO_ADDRESS;
 }
 
 static int offer(const void *alpn, size_t alpn_len, const iroh_connect_options *options,
@@ -88,17 +108,16 @@ int iroh_endpoint_connect(iroh_endpoint *ep, const iroh_addr *peer, const void *
         return IROH_ERR_SELF;
     quic_connect_config config = {
         .remotes = remotes,
-        .remote_count = find_remotes(ep, peer, remotes),
         .peer_key = key.bytes,
         .alpns = alpns,
         .alpn_count = 1 + options->more_alpn_count,
         .early = options->early,
     };
-    if (config.remote_count == 0)
-        return IROH_ERR_NO_ADDRESS;
     endpoint_enter(ep);
     iroh_connection *c;
-    int r = dial(ep, &config, &c);
+    int r = find_remotes(ep, peer, remotes);
+    config.remote_count = r > 0 ? (size_t)r : 0;
+    r = r > 0 ? dial(ep, &config, &c) : r;
     if (r == 0) {
         driver_push(ep, c->core, 0, true);
         r = connection_finish_dial(c, wait_until(timeout_ms));

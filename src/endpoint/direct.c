@@ -21,44 +21,65 @@ static int reach_of(const addr *a) {
     return unique_local ? REACH_NEAR : REACH_WORLD;
 }
 
-static int add(iroh_addr *out, const addr *a) {
-    char text[ADDR_TEXT_MAX];
-    addr_format(a, text);
-    return iroh_addr_add_ip(out, text);
+// A list that is being filled.
+typedef struct list {
+    addr *out;
+    size_t count, room;
+} list;
+
+static void add(list *l, const addr *a) {
+    for (size_t i = 0; i < l->count; i++) {
+        if (addr_equal(&l->out[i], a))
+            return;
+    }
+    if (l->count < l->room)
+        l->out[l->count++] = *a;
 }
 
 // The interfaces' addresses of the best reach that wildcard sockets have.
-static int add_interfaces(const iroh_endpoint *ep, iroh_addr *out) {
+static int add_interfaces(const iroh_endpoint *ep, list *out) {
     addr found[INTERFACES_MAX];
     int count = sys_netif_addresses(found, INTERFACES_MAX);
     if (count < 0)
         return count;
-    int best = REACH_NONE, r = 0;
+    int best = REACH_NONE;
     for (int i = 0; i < count; i++) {
         int reach = reach_of(&found[i]);
         best = reach > best ? reach : best;
     }
     for (size_t k = 0; k < ep->socket_count; k++) {
         const endpoint_socket *s = &ep->sockets[k];
-        for (int i = 0; r == 0 && s->wildcard && i < count; i++) {
+        for (int i = 0; s->wildcard && i < count; i++) {
             if (found[i].kind != s->local.kind || best == REACH_NONE || reach_of(&found[i]) != best)
                 continue;
             addr a = found[i];
             a.port = s->local.port;
-            r = add(out, &a);
+            add(out, &a);
         }
     }
-    return r;
+    return 0;
 }
 
-int direct_add(const iroh_endpoint *ep, iroh_addr *out) {
+int direct_list(const iroh_endpoint *ep, addr *out, size_t room) {
+    list found = {.out = out, .room = room};
     bool wildcard = false;
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < ep->socket_count; i++) {
+    for (size_t i = 0; i < ep->socket_count; i++) {
         if (ep->sockets[i].wildcard)
             wildcard = true;
         else
-            r = add(out, &ep->sockets[i].local);
+            add(&found, &ep->sockets[i].local);
     }
-    return r == 0 && wildcard ? add_interfaces(ep, out) : r;
+    int r = wildcard ? add_interfaces(ep, &found) : 0;
+    return r == 0 ? (int)found.count : r;
+}
+
+int direct_add(const iroh_endpoint *ep, iroh_addr *out) {
+    addr all[INTERFACES_MAX];
+    char text[ADDR_TEXT_MAX];
+    int count = direct_list(ep, all, INTERFACES_MAX), r = count < 0 ? count : 0;
+    for (int i = 0; r == 0 && i < count; i++) {
+        (void)addr_format(&all[i], text);
+        r = iroh_addr_add_ip(out, text);
+    }
+    return r;
 }

@@ -20,6 +20,7 @@
 #define GATHER_TIME (60 * NS_PER_US)
 #define GATHER_BUFFER (1 << 20)        // bytes that a socket must hold
 #define DIRECT_ROUNDS 16               // rounds without asking the loop
+#define RELAY_SEGMENTS 10              // datagrams in a batch when there is no socket to ask
 #define FULL_RECHECK (10 * NS_PER_MS)  // how late timers may be while a socket takes nothing
 
 // --- Sending
@@ -57,6 +58,10 @@ static bool send_rest(iroh_endpoint *ep) {
 }
 
 static bool send_batch(iroh_endpoint *ep, const quic_transmit *t) {
+    if (t->remote.kind == ADDR_RELAY) {
+        relays_send(&ep->relays, &t->remote, t->ecn, t->segment, ep->tx, t->len, sys_now());
+        return true;
+    }
     ep->full_socket = socket_for(ep, t);
     if (ep->full_socket == NULL)
         return true;  // no socket of that family: as if the network had lost it
@@ -68,7 +73,7 @@ static bool send_batch(iroh_endpoint *ep, const quic_transmit *t) {
 }
 
 static size_t max_segments(const iroh_endpoint *ep) {
-    size_t most = 1;
+    size_t most = ep->socket_count == 0 ? RELAY_SEGMENTS : 1;
     for (size_t i = 0; i < ep->socket_count; i++) {
         size_t n = sys_udp_max_segments(ep->sockets[i].udp);
         most = n > most ? n : most;
@@ -88,6 +93,7 @@ void driver_flush(iroh_endpoint *ep) {
         if (!send_batch(ep, &t))
             break;
     }
+    relay_io_flush(ep);
     events_drain(ep);
 }
 
@@ -154,8 +160,11 @@ static void receive(iroh_endpoint *ep) {
 
 static void round_of_work(iroh_endpoint *ep) {
     receive(ep);
+    relay_io_process(ep);
     ep->now = sys_now();
     quic_endpoint_timeout(ep->core, ep->now);
+    relays_tick(&ep->relays, ep->now);
+    paths_tick(ep, ep->now);
     events_drain(ep);
     driver_flush(ep);
     if (ep->closed)
@@ -165,7 +174,10 @@ static void round_of_work(iroh_endpoint *ep) {
 uint64_t driver_deadline(const iroh_endpoint *ep) {
     uint64_t at = quic_endpoint_deadline(ep->core);
     // What wants to be sent cannot be sent before the socket takes it.
-    return ep->full_socket != NULL ? time_max(at, ep->now + FULL_RECHECK) : at;
+    if (ep->full_socket != NULL)
+        at = time_max(at, ep->now + FULL_RECHECK);
+    at = time_min(at, time_min(relays_deadline(&ep->relays), paths_deadline(ep)));
+    return ep->streams != NULL ? time_min(at, sys_streams_deadline(ep->streams)) : at;
 }
 
 static void prepare(iroh_endpoint *ep) {
@@ -178,6 +190,8 @@ static void prepare(iroh_endpoint *ep) {
         endpoint_socket *s = &ep->sockets[i];
         sys_watch_set(s->watch, ep->full_socket == s ? SYS_READABLE | SYS_WRITABLE : SYS_READABLE);
     }
+    if (ep->streams != NULL)
+        sys_streams_prepare(ep->streams);
     ep->watch_stale = false;
     ep->armed = at;
 }

@@ -4,6 +4,7 @@
 
 #include "base/wipe.h"
 #include "endpoint/state.h"
+#include "sys/entropy.h"
 
 #define CLOSE_LIMIT (3 * NS_PER_S)  // how long iroh_endpoint_close waits for peers at most
 
@@ -31,6 +32,8 @@ static int open_default_sockets(iroh_endpoint *ep, bool gso) {
 }
 
 static int open_sockets(iroh_endpoint *ep, const iroh_endpoint_config *config) {
+    if (config->relay_only)
+        return 0;
     if (config->bind_count == 0)
         return open_default_sockets(ep, config->segmentation_offload);
     for (size_t i = 0; i < config->bind_count; i++) {
@@ -95,11 +98,16 @@ static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
     else
         iroh_secret_key_generate(&ep->secret);
     iroh_secret_key_public(&ep->secret, &ep->id);
+    ep->random = sys_entropy();
+    relays_init(&ep->relays, ep->secret.bytes, &ep->random, &ep->log);
+    paths_init(ep);
     return ep;
 }
 
 // Everything but the lock and the memory, which belong to the last reference.
 static void dismantle(iroh_endpoint *ep) {
+    relay_io_close(ep);
+    paths_dispose(ep);
     quic_endpoint_free(ep->core);
     ep->core = NULL;
     for (size_t i = 0; i < ep->socket_count; i++)
@@ -114,6 +122,9 @@ static void dismantle(iroh_endpoint *ep) {
     ep->rx = ep->tx = NULL;
     sessions_dispose(&ep->sessions);
     diary_close(ep);
+    free(ep->ca_file);
+    free(ep->proxy);
+    ep->ca_file = ep->proxy = NULL;
     wipe(&ep->secret, sizeof ep->secret);
 }
 
@@ -128,6 +139,8 @@ int iroh_endpoint_bind(const iroh_endpoint_config *config, iroh_endpoint **out) 
     if (ep == NULL)
         return IROH_ERR_NOMEM;
     r = open_sockets(ep, config);
+    if (r == 0)
+        r = online_configure(ep, config);
     if (r == 0)
         r = diary_open(ep, config);
     if (r == 0)
@@ -179,6 +192,7 @@ static void orphan_handles(iroh_endpoint *ep) {
     for (list_link *l = ep->conns.next, *next; l != &ep->conns; l = next) {
         iroh_connection *c = list_entry(l, iroh_connection, all);
         next = l->next;
+        paths_left(c);
         if (!c->claimed) {
             connection_drop(c);
             continue;
@@ -239,7 +253,11 @@ int iroh_endpoint_addr(iroh_endpoint *ep, iroh_addr **out) {
     int r = iroh_addr_new(&ep->id, out);
     if (r != 0)
         return r;
+    endpoint_enter(ep);
     r = direct_add(ep, *out);
+    if (r == 0)
+        r = online_add(ep, *out);
+    endpoint_leave(ep);
     if (r != 0) {
         iroh_addr_free(*out);
         *out = NULL;
@@ -293,6 +311,11 @@ int iroh_endpoint_stats_get(iroh_endpoint *ep, iroh_endpoint_stats *out) {
         out->send_calls += s.send_calls;
         out->receive_calls += s.receive_calls;
     }
+    out->relay_datagrams_sent = ep->relays.sent;
+    out->relay_datagrams_received = ep->relays.received;
+    out->relay_bytes_sent = ep->relays.bytes_sent;
+    out->relay_bytes_received = ep->relays.bytes_received;
+    out->home_relay_changes = ep->relays.home_changes;
     endpoint_leave(ep);
     out->datagrams_dropped = core.datagrams_dropped;
     out->connections = core.connections;

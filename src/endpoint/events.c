@@ -27,6 +27,7 @@ void connection_attach(iroh_connection *c, quic_conn *core) {
 
 void connection_drop(iroh_connection *c) {
     iroh_endpoint *ep = c->ep;
+    paths_left(c);
     if (c->core != NULL)
         quic_conn_release(c->core, sys_now());
     if (!c->claimed && ep->unclaimed > 0)
@@ -104,6 +105,10 @@ static void connection_events(iroh_connection *c, uint32_t events) {
         list_push_back(&ep->acceptable, &c->queue);
         wait_fire(ep, &ep->waiters, IROH_POLL_ACCEPT_BI);
     }
+    if ((events & CONN_CONNECTED) != 0 && !quic_conn_closed(c->core))
+        paths_connected(c);
+    if ((events & CONN_PATH) != 0)
+        paths_news(c);
     if ((events & (CONN_STREAMS | CONN_EARLY_REJECTED)) != 0)
         events_drain_streams(c);
     unsigned news = news_of(events);
@@ -111,6 +116,7 @@ static void connection_events(iroh_connection *c, uint32_t events) {
         wait_fire(ep, &c->waiters, news);
     if ((events & CONN_CLOSED) == 0)
         return;
+    paths_left(c);
     if (!c->claimed && !list_linked(&c->queue))
         connection_drop(c);  // its handshake failed: nobody knows of it
     else

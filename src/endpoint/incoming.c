@@ -142,16 +142,16 @@ int iroh_incoming_ignore(iroh_incoming *in) {
 }
 
 int iroh_incoming_remote(const iroh_incoming *in, char *out, size_t room) {
-    char text[ADDR_TEXT_MAX];
+    char text[IROH_PATH_TEXT];
     if (in == NULL || out == NULL)
         return IROH_ERR_ARG;
     endpoint_enter(in->ep);
     bool there = in->core != NULL;
     addr a = there ? quic_incoming_remote(in->core) : (addr){0};
+    size_t len = paths_text(in->ep, &a, text);
     endpoint_leave(in->ep);
     if (!there)
         return IROH_ERR_CLOSED;
-    size_t len = addr_format(&a, text);
     if (len >= room)
         return IROH_ERR_TOO_LARGE;
     memcpy(out, text, len + 1);

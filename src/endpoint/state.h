@@ -12,6 +12,8 @@
 //   wait.c        sleeping until a handle has news
 //   dial.c, incoming.c, connection.c, datagram.c, stream.c, stream_io.c, poll.c   the calls
 //   direct.c      the endpoint's own addresses
+//   paths.c       the ways to each peer
+//   online.c      the relays that the program wants, and the home relay; relay_io.c: the bytes of their connections
 //   diary.c       key log and qlog files
 #ifndef ENDPOINT_STATE_H
 #define ENDPOINT_STATE_H
@@ -23,18 +25,23 @@
 #include <iroh/iroh.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "endpoint/sessions.h"
+#include "net/relays.h"
+#include "net/remote.h"
 #include "quic/endpoint.h"
 #include "sys/loop.h"
+#include "sys/stream.h"
 #include "sys/udp.h"
 
 #define SOCKETS_MAX 16
 #define CODE_MAX ((UINT64_C(1) << 62) - 1)  // application error codes
 
 // What a wait is for, besides IROH_POLL_*.
-enum { WAIT_DATAGRAM_ROOM = 1 << 16, WAIT_DRAINED = 1 << 17, WAIT_ANY = -1 };
+enum { WAIT_DATAGRAM_ROOM = 1 << 16, WAIT_DRAINED = 1 << 17, WAIT_ONLINE = 1 << 18, WAIT_ANY = -1 };
 
 // What a thread sleeps on. It belongs to the endpoint for as long as that lives, so that it can be rung without the lock.
 typedef struct bell {
@@ -64,6 +71,12 @@ typedef struct endpoint_socket {
     bool wildcard;   // bound to no particular address
     unsigned ready;  // SYS_*; of the loop's thread
 } endpoint_socket;
+
+// A peer, from when it is dialled or connects until a while after its last connection.
+typedef struct endpoint_remote {
+    remote remote;
+    heap_item timer;  // in iroh_endpoint.remote_timers
+} endpoint_remote;
 
 // Who decides on attempts to connect. Until the program says, they wait.
 enum { ACCEPT_UNDECIDED, ACCEPT_ALL, ACCEPT_BY_PROGRAM };
@@ -113,6 +126,18 @@ struct iroh_endpoint {
     endpoint_socket *full_socket;  // has not taken all of `rest` yet; null: nothing waits in `tx`
     sys_udp_batch rest;
     size_t rest_at;  // offset in `tx`
+
+    // Relays and paths.
+    entropy random;
+    bool no_relays;  // the program wants direct paths only
+    bool online;     // the home relay was connected at the latest look
+    char *ca_file, *proxy;
+    relays relays;
+    sys_streams *streams;  // null: none was needed yet
+    map remotes;           // of endpoint_remote, by the first bytes of their ids
+    heap remote_timers;
+    remote_locals locals;  // our direct addresses, as the peers know them
+    uint64_t locals_at;    // when to look whether they changed; TIME_NEVER: nobody needs to know
 };
 
 struct iroh_connection {
@@ -121,7 +146,9 @@ struct iroh_connection {
     list_link all;
     list_link queue;
     list_link waiters;
-    list_link streams;  // every iroh_stream
+    list_link streams;      // every iroh_stream
+    endpoint_remote *peer;  // null: the handshake is not complete, or it is closed
+    remote_conn path;       // its place there
     uint64_t id;
     size_t refs;   // the program's, and one for each stream handle
     bool claimed;  // the program has it, or will get it from the call that made it
@@ -230,7 +257,33 @@ bool stream_ready_finished(const iroh_stream *s);
 
 // --- direct.c
 
+// At most `room` of them: their number, or IROH_ERR_IO.
+int direct_list(const iroh_endpoint *ep, addr *out, size_t room);
 int direct_add(const iroh_endpoint *ep, iroh_addr *out);
+
+// --- online.c
+
+int online_configure(iroh_endpoint *ep, const iroh_endpoint_config *config);  // the errors of iroh_endpoint_bind
+int online_add(const iroh_endpoint *ep, iroh_addr *out);
+
+// --- relay_io.c
+
+void relay_io_process(iroh_endpoint *ep);  // by the loop, after it has waited
+void relay_io_flush(iroh_endpoint *ep);    // writes what waits, as far as sockets take it
+void relay_io_close(iroh_endpoint *ep);    // says goodbye and frees everything
+
+// --- paths.c
+
+void paths_init(iroh_endpoint *ep);
+void paths_dispose(iroh_endpoint *ep);                                        // no connection is in it any more
+endpoint_remote *paths_peer(iroh_endpoint *ep, const uint8_t id[static 32]);  // made if new; null: out of memory
+void paths_connected(iroh_connection *c);                                     // its handshake is complete
+void paths_news(iroh_connection *c);                                          // its paths have events
+void paths_left(iroh_connection *c);                                          // it is closed, or given up
+void paths_network_changed(iroh_endpoint *ep);
+uint64_t paths_deadline(const iroh_endpoint *ep);
+void paths_tick(iroh_endpoint *ep, uint64_t now);
+size_t paths_text(const iroh_endpoint *ep, const addr *a, char out[static IROH_PATH_TEXT]);  // its length
 
 // --- diary.c
 

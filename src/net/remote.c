@@ -118,21 +118,23 @@ static bool is_own(const remote *r, const addr *a) {
     return contains(r->locals->list, r->locals->count, a);
 }
 
+// With a path in use, those that were never tried are added: the peer may have come back elsewhere.
 static size_t add_known(const remote *r, bool relays, addr *out, size_t count, size_t room) {
     for (size_t i = 0; i < r->known_count && count < room; i++) {
         const addr *a = &r->known[i].address;
-        if ((a->kind == ADDR_RELAY) == relays && !is_own(r, a))
+        bool wanted = !r->has_choice || r->known[i].status == REMOTE_UNKNOWN;
+        if (wanted && (a->kind == ADDR_RELAY) == relays && !is_own(r, a) && !contains(out, count, a))
             out[count++] = *a;
     }
     return count;
 }
 
 size_t remote_dial_addresses(const remote *r, addr *out, size_t room) {
-    if (r->has_choice && room > 0) {
-        out[0] = r->choice.remote;
-        return 1;
-    }
-    return add_known(r, false, out, add_known(r, true, out, 0, room), room);
+    size_t count = 0;
+    if (r->has_choice && room > 0)
+        out[count++] = r->choice.remote;
+    count = add_known(r, true, out, count, room);
+    return add_known(r, false, out, count, room);
 }
 
 // --- Paths of a connection

@@ -97,8 +97,8 @@ void remote_dispose(remote *r);
 // An address of the peer from outside. Unknown kinds and what does not fit are ignored.
 void remote_learn(remote *r, const addr *address, uint64_t now);
 
-// Where to send the first packets of a connection: the address in use if there is one, else all that are known, relays
-// first. Their number, at most `room`.
+// Where to send the first packets of a connection: the address in use, if there is one, and those that were never tried;
+// else all that are known, relays first. Their number, at most `room`.
 size_t remote_dial_addresses(const remote *r, addr *out, size_t room);
 
 // A connection whose handshake is complete; `c->conn` is set.
