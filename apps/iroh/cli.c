@@ -77,6 +77,9 @@ static const value_option value_options[] = {
     {"--only", offsetof(cli_options, only)},
     {"--bytes", offsetof(cli_options, bytes)},
     {"--congestion", offsetof(cli_options, congestion)},
+    {"--relay-token", offsetof(cli_options, relay_token)},
+    {"--ca-file", offsetof(cli_options, ca_file)},
+    {"--proxy", offsetof(cli_options, proxy)},
 };
 
 static const char **value_place(cli_options *o, const char *name) {
@@ -86,6 +89,8 @@ static const char **value_place(cli_options *o, const char *name) {
     }
     if (strcmp(name, "--bind") == 0)
         return &o->bind[o->bind_count++];
+    if (strcmp(name, "--relay") == 0)
+        return &o->relay[o->relay_count++];
     return NULL;
 }
 
@@ -100,9 +105,44 @@ static bool flag(cli_options *o, const char *name) {
         o->verbose += 2;
     else if (strcmp(name, "-vvv") == 0)
         o->verbose += 3;
+    else if (strcmp(name, "--direct-only") == 0)
+        o->direct_only = true;
+    else if (strcmp(name, "--relay-only") == 0)
+        o->relay_only = true;
     else
-        return strcmp(name, "--direct-only") == 0;
+        return false;
     return true;
+}
+
+static bool may_repeat(const char *a, const char *name, size_t count, size_t max) {
+    if (strcmp(a, name) != 0 || count < max)
+        return true;
+    cli_error("%s may be given %zu times", name, max);
+    return false;
+}
+
+// What is said about relays makes sense together; "none" is no relay.
+static bool check_relays(cli_options *o) {
+    size_t kept = 0;
+    bool none = false;
+    for (size_t i = 0; i < o->relay_count; i++) {
+        if (strcmp(o->relay[i], "none") == 0)
+            none = true;
+        else
+            o->relay[kept++] = o->relay[i];
+    }
+    o->relay_count = kept;
+    if (none && kept > 0)
+        cli_error("--relay none contradicts the other --relay");
+    else if ((none || o->direct_only) && o->relay_only)
+        cli_error("--relay-only contradicts %s", none ? "--relay none" : "--direct-only");
+    else if (o->direct_only && kept > 0)
+        cli_error("--direct-only contradicts --relay");
+    else {
+        o->direct_only |= none;
+        return true;
+    }
+    return false;
 }
 
 bool cli_parse(cli_options *o, int argc, char **argv, int first) {
@@ -119,10 +159,9 @@ bool cli_parse(cli_options *o, int argc, char **argv, int first) {
         }
         if (flag(o, a))
             continue;
-        if (strcmp(a, "--bind") == 0 && o->bind_count == CLI_BIND_MAX) {
-            cli_error("--bind may be given %d times", CLI_BIND_MAX);
+        if (!may_repeat(a, "--bind", o->bind_count, CLI_BIND_MAX) ||
+            !may_repeat(a, "--relay", o->relay_count, CLI_RELAY_MAX))
             return false;
-        }
         const char **place = value_place(o, a);
         if (place == NULL) {
             cli_error("no option '%s'; see iroh --help", a);
@@ -134,7 +173,7 @@ bool cli_parse(cli_options *o, int argc, char **argv, int first) {
         }
         *place = argv[++i];
     }
-    return true;
+    return check_relays(o);
 }
 
 bool cli_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *out) {
@@ -247,6 +286,13 @@ iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_
     c.alpn_count = alpn_count;
     c.bind = o->bind;
     c.bind_count = o->bind_count;
+    c.relays = o->relay;
+    c.relay_count = o->relay_count;
+    c.relay_token = o->relay_token;
+    c.ca_file = o->ca_file;
+    c.proxy = o->proxy;
+    c.direct_only = o->direct_only;
+    c.relay_only = o->relay_only;
     c.own_thread = own_thread;
     c.keylog = getenv("SSLKEYLOGFILE") != NULL;
     c.qlog_dir = getenv("QLOGDIR");
@@ -260,7 +306,9 @@ iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_
     int r = iroh_endpoint_bind(&c, &ep);
     if (r == 0)
         return ep;
-    if (o->bind_count > 0)
+    if (o->relay_count > 0 && r != IROH_ERR_BIND)
+        cli_error("cannot use relay %s: %s", o->relay[0], iroh_strerror(r));
+    else if (o->bind_count > 0)
         cli_error("cannot bind %s: %s", o->bind[0], iroh_strerror(r));
     else
         cli_error("cannot start: %s", iroh_strerror(r));
@@ -285,8 +333,23 @@ iroh_addr *cli_target(const char *text) {
     return NULL;
 }
 
-bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]) {
+// A ticket without a relay that answers may be of use nevertheless, and the relay may come back.
+static void wait_for_relay(iroh_endpoint *ep) {
+    iroh_relay_status status;
+    if (iroh_endpoint_wait_online(ep, CLI_ONLINE_MS) == 0)
+        return;
+    (void)iroh_endpoint_home_relay(ep, NULL, 0, &status);
+    make_plain(status.reason);
+    if (status.denied)
+        cli_error("the relay refuses us: %s", status.reason);
+    else
+        cli_error("the relay does not answer yet: %s", iroh_strerror(status.error));
+}
+
+bool cli_ticket(iroh_endpoint *ep, const cli_options *o, char out[static CLI_TICKET_MAX]) {
     iroh_addr *addr;
+    if (o->relay_count > 0)
+        wait_for_relay(ep);
     int r = iroh_endpoint_addr(ep, &addr);
     if (r == 0) {
         r = iroh_ticket_format(addr, out, CLI_TICKET_MAX);
@@ -295,6 +358,16 @@ bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]) {
     if (r < 0)
         (void)cli_failed("cannot make a ticket", r);
     return r >= 0;
+}
+
+const char *cli_path_kind(const iroh_connection *c) {
+    iroh_path paths[16];
+    int count = iroh_connection_paths(c, paths, 16);
+    for (int i = 0; i < count && i < 16; i++) {
+        if (paths[i].selected)
+            return paths[i].relay ? "relay" : "direct";
+    }
+    return "none";
 }
 
 // --- Signals and clocks

@@ -8,11 +8,20 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 #define CLI_BIND_MAX 8
+#define CLI_RELAY_MAX 8
+#define CLI_ONLINE_MS 5000  // that a listener waits for its relay before it tells its ticket
 
 typedef struct cli_options {
     const char *key_file;            // --key FILE
     const char *bind[CLI_BIND_MAX];  // --bind ADDR, repeatable
     size_t bind_count;
+    const char *relay[CLI_RELAY_MAX];  // --relay URL|none|default|staging, repeatable
+    size_t relay_count;
+    bool relay_only;          // --relay-only
+    bool direct_only;         // --direct-only
+    const char *relay_token;  // --relay-token TEXT
+    const char *ca_file;      // --ca-file FILE
+    const char *proxy;        // --proxy URL
     bool json;                // --json
     int verbose;              // -v, repeatable
     bool receive_only;        // --recv-only
@@ -53,13 +62,16 @@ iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_
 // The address in a ticket. Null after a message. A bare id is refused with a reason: nothing can look it up yet.
 iroh_addr *cli_target(const char *text);
 
-// The endpoint's ticket; false after a message.
+// The endpoint's ticket, once the home relay is connected or CLI_ONLINE_MS have passed; false after a message.
 #define CLI_TICKET_MAX 4096
-bool cli_ticket(iroh_endpoint *ep, char out[static CLI_TICKET_MAX]);
+bool cli_ticket(iroh_endpoint *ep, const cli_options *o, char out[static CLI_TICKET_MAX]);
 
 // From now on SIGINT and SIGTERM make this descriptor readable instead of ending the program, and SIGPIPE is ignored.
 // Once for a program. -1 after a message: then they end it as usual.
 int cli_signals_fd(void);
+
+// "direct" or "relay": how data to the peer goes now.
+const char *cli_path_kind(const iroh_connection *c);
 
 uint64_t cli_now_ns(void);     // monotonic
 double cli_cpu_seconds(void);  // of this process, user and system

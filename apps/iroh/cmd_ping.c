@@ -15,7 +15,7 @@
 #define CONNECT_MS 30000
 #define ANSWER_MS 10000
 #define CLOSE_MS 1000
-#define ADDRESS_MAX 128
+#define ADDRESS_MAX IROH_PATH_TEXT
 
 // --- The side that answers: each stream that says PING, also many at once
 
@@ -106,9 +106,9 @@ static void on_signal(watcher *w, unsigned revents) {
     ((poller *)w->owner)->stop = true;
 }
 
-static int serve_until_signal(server *v) {
+static int serve_until_signal(server *v, const cli_options *o) {
     char ticket[CLI_TICKET_MAX];
-    if (!cli_ticket(v->endpoint, ticket))
+    if (!cli_ticket(v->endpoint, o, ticket))
         return EXIT_FAILED;
     cli_note("Answering. To ping, use:\niroh ping %s", ticket);
     watcher signals = watcher_of_fd(cli_signals_fd(), on_signal, &v->poller);
@@ -129,7 +129,7 @@ static int serve(const cli_options *o) {
     if (v.endpoint == NULL)
         return EXIT_FAILED;
     poller_init(&v.poller);
-    int status = serve_until_signal(&v);
+    int status = serve_until_signal(&v, o);
     poller_dispose(&v.poller);
     (void)iroh_endpoint_close(v.endpoint, CLOSE_MS);
     iroh_endpoint_free(v.endpoint);
@@ -186,8 +186,8 @@ static int ping_once(pinger *p) {
     p->us[p->answered++] = us;
     (void)iroh_connection_remote(p->connection, remote, sizeof remote);
     if (!p->json)
-        printf("pong from %s (direct): %llu.%03llu ms\n", remote, (unsigned long long)us / 1000,
-               (unsigned long long)us % 1000);
+        printf("pong from %s (%s): %llu.%03llu ms\n", remote, cli_path_kind(p->connection),
+               (unsigned long long)us / 1000, (unsigned long long)us % 1000);
     (void)fflush(stdout);
     return 0;
 }
@@ -209,8 +209,8 @@ static int ascending(const void *a, const void *b) {
 }
 
 static void report_json(const pinger *p, const char *remote) {
-    printf("{\"remote\":\"%s\",\"path\":\"direct\",\"sent\":%llu,\"answered\":%llu,\"rtt_us\":[", remote,
-           (unsigned long long)p->sent, (unsigned long long)p->answered);
+    printf("{\"remote\":\"%s\",\"path\":\"%s\",\"sent\":%llu,\"answered\":%llu,\"rtt_us\":[", remote,
+           cli_path_kind(p->connection), (unsigned long long)p->sent, (unsigned long long)p->answered);
     for (uint64_t i = 0; i < p->answered; i++)
         printf("%s%llu", i == 0 ? "" : ",", (unsigned long long)p->us[i]);
     printf("]}\n");

@@ -121,7 +121,7 @@ static bool words_fit(const cli_options *o, const form *f) {
 
 static bool announce(pipe_program *p, const cli_options *o, const form *f) {
     char ticket[CLI_TICKET_MAX];
-    if (!cli_ticket(p->endpoint, ticket))
+    if (!cli_ticket(p->endpoint, o, ticket))
         return false;
     if (f->kind == STDIO)
         cli_note("Listening. To connect, use:");

@@ -40,7 +40,12 @@ static void usage(FILE *to) {
                   "  --recv-only      pipe: do not read standard input\n"
                   "  --custom-alpn A  pipe: another protocol name, in hex or as utf8:NAME; no greeting is sent\n"
                   "  --congestion C   cubic (the default), newreno or bbr3\n"
-                  "  --direct-only    use direct addresses only (the only way for now)\n"
+                  "  --relay URL      be reachable through this relay; also: default, staging (public ones) or none; "
+                  "repeatable\n"
+                  "  --relay-token T  what the relay wants to hear; --ca-file FILE  roots to trust for relays\n"
+                  "  --proxy URL      reach relays through this HTTP or SOCKS proxy\n"
+                  "  --relay-only     never connect directly\n"
+                  "  --direct-only    use no relays\n"
                   "  --json           results as JSON\n"
                   "  -v               say more; repeatable\n"
                   "  --version        print the version\n");

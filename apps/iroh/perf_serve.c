@@ -247,9 +247,9 @@ static void on_signal(watcher *w, unsigned revents) {
     ((server *)w->owner)->poller.stop = true;
 }
 
-static int serve(server *v) {
+static int serve(server *v, const cli_options *o) {
     char ticket[CLI_TICKET_MAX];
-    if (!cli_ticket(v->endpoint, ticket))
+    if (!cli_ticket(v->endpoint, o, ticket))
         return EXIT_FAILED;
     cli_note("Serving. To measure, use:\niroh perf run %s", ticket);
     watcher accepting = watcher_of_endpoint(v->endpoint, on_endpoint, v);
@@ -272,7 +272,7 @@ int perf_serve(const cli_options *o) {
     else
         v.endpoint = cli_endpoint(o, &alpn, 1, false);
     if (v.endpoint != NULL) {
-        status = serve(&v);
+        status = serve(&v, o);
         while (v.peers != NULL)
             peer_end(v.peers);
         (void)iroh_endpoint_close(v.endpoint, PERF_CLOSE_MS);
