@@ -209,3 +209,8 @@ void relay_queue_done(relay_queue *q, relay_block *block) {
     lane->bytes -= block->size;
     give(q->store, block);
 }
+
+relay_block *relay_queue_blank(relay_queue *q) {
+    relay_block *block;
+    return make_chain(q->store, false, RELAY_BLOCK_ROOM, &block, &block) == 0 ? block : NULL;
+}

@@ -82,4 +82,7 @@ bool relay_queue_pending(const relay_queue *q);  // a block can be taken
 relay_block *relay_queue_take(relay_queue *q);
 void relay_queue_done(relay_queue *q, relay_block *block);
 
+// An empty block for what the shell has to say by itself; also to be done, in any order. Null when there is none left.
+relay_block *relay_queue_blank(relay_queue *q);
+
 #endif
