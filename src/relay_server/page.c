@@ -49,59 +49,65 @@ static const char css[] =
     "#area { fill: var(--accent); opacity: .18; }\n"
     "#line { fill: none; stroke: var(--accent); stroke-width: 2; vector-effect: non-scaling-stroke; }\n";
 
-static const char js[] = "'use strict';\n"
-                         "const POINTS = 120, WIDTH = 600, HEIGHT = 160;\n"
-                         "const rates = [];\n"
-                         "let before = null;\n";
-")
-    LINE("const count = n => Math.round(n).toLocaleString('en');") LINE("function bytes(n) {") LINE(
-        "  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];") LINE("  let i = 0;")
-        LINE("  while (n >= 1000 && i < units.length - 1) { n /= 1000; i++; }") LINE(
-            "  return (i === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)) + ' ' + units[i];") LINE("}")
-            LINE("function duration(ms) {") LINE(
-                "  const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = "
-                "Math.floor(m / 60), d = Math.floor(h / 24);") LINE("  if (d > 0) return d + ' d ' + h % 24 + ' h';")
-                LINE("  if (h > 0) return h + ' h ' + m % 60 + ' min';") LINE(
-                    "  return m > 0 ? m + ' min ' + s % 60 + ' s' : s + ' s';") LINE("}") LINE("function draw() {")
-                    LINE("  const peak = Math.max(...rates, 1);") LINE(
-                        "  const x = i => (WIDTH * (POINTS - rates.length + i) / (POINTS - 1)).toFixed(1);")
-                        LINE("  const y = v => (HEIGHT - (HEIGHT - 8) * v / peak).toFixed(1);") LINE(
-                            "  const line = rates.map((v, i) => (i ? 'L' : 'M') + x(i) + ' ' + y(v)).join('');")
-                            LINE("  document.getElementById('line').setAttribute('d', line);") LINE(
-                                "  document.getElementById('area').setAttribute('d', line + 'L' + WIDTH + ' ' + "
-                                "HEIGHT + 'L' + x(0) + ' ' + HEIGHT + 'Z');")
-                                LINE("  show('peak', bytes(Math.max(...rates)) + '/s');") LINE("}") LINE(
-                                    "function update(now) {") LINE("  show('version', now.version);")
-                                    LINE("  show('uptime', duration(now.uptime_ms));") LINE(
-                                        "  show('clients', count(now.clients));") LINE("  show('total', "
-                                                                                       "bytes(now.bytes_out));")
-                                        LINE("  show('dropped', count(now.datagrams_dropped));") LINE(
-                                            "  const seconds = before ? (now.uptime_ms - before.uptime_ms) / "
-                                            "1000 : 0;") LINE("  if (seconds > 0) {")
-                                            LINE("    const rate = (now.bytes_out - before.bytes_out) / seconds;") LINE(
-                                                "    show('rate', count((now.datagrams_out - "
-                                                "before.datagrams_out) / seconds));")
-                                                LINE("    show('traffic', bytes(rate) + '/s');")
-                                                    LINE("    rates.push(rate);")
-                                                        LINE("    if (rates.length > POINTS) rates.shift();") LINE(
-                                                            "    draw();") LINE("  }")
-                                                            LINE("  before = seconds < 0 ? null : now;") LINE(
-                                                                "  if (seconds < 0) rates.length = 0;") LINE("}")
-                                                                LINE("async function ask() {") LINE("  try {") LINE(
-                                                                    "    const answer = await "
-                                                                    "fetch('/status.json', {cache: 'no-store'});")
-                                                                    LINE("    if (!answer.ok) throw new "
-                                                                         "Error(answer.status);")
-                                                                        LINE("    update(await answer.json());")
-                                                                            LINE("    show('notice', '');")
-                                                                                LINE("  } catch (error) {") LINE(
-                                                                                    "    show('notice', 'The relay "
-                                                                                    "does not answer; trying again.');")
-                                                                                    LINE("  }")
-                                                                                        LINE("  setTimeout(ask, 1000);")
-                                                                                            LINE("}") LINE("ask();")
-}
-;
+static const char js[] =
+    "'use strict';\n"
+    "const POINTS = 120, WIDTH = 600, HEIGHT = 160;\n"
+    "const rates = [];\n"
+    "let before = null;\n"
+    "const show = (id, text) => { document.getElementById(id).textContent = text; };\n"
+    "const count = n => Math.round(n).toLocaleString('en');\n"
+    "function bytes(n) {\n"
+    "  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];\n"
+    "  let i = 0;\n"
+    "  while (n >= 1000 && i < units.length - 1) { n /= 1000; i++; }\n"
+    "  return (i === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)) + ' ' + units[i];\n"
+    "}\n"
+    "function duration(ms) {\n"
+    "  const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);\n"
+    "  if (d > 0) return d + ' d ' + h % 24 + ' h';\n"
+    "  if (h > 0) return h + ' h ' + m % 60 + ' min';\n"
+    "  return m > 0 ? m + ' min ' + s % 60 + ' s' : s + ' s';\n"
+    "}\n"
+    "function draw() {\n"
+    "  const peak = Math.max(...rates, 1);\n"
+    "  const x = i => (WIDTH * (POINTS - rates.length + i) / (POINTS - 1)).toFixed(1);\n"
+    "  const y = v => (HEIGHT - (HEIGHT - 8) * v / peak).toFixed(1);\n"
+    "  const line = rates.map((v, i) => (i ? 'L' : 'M') + x(i) + ' ' + y(v)).join('');\n"
+    "  const base = 'L' + WIDTH + ' ' + HEIGHT + 'L' + x(0) + ' ' + HEIGHT + 'Z';\n"
+    "  document.getElementById('line').setAttribute('d', line);\n"
+    "  document.getElementById('area').setAttribute('d', line + base);\n"
+    "  show('peak', bytes(Math.max(...rates)) + '/s');\n"
+    "}\n"
+    "function update(now) {\n"
+    "  show('version', now.version);\n"
+    "  show('uptime', duration(now.uptime_ms));\n"
+    "  show('clients', count(now.clients));\n"
+    "  show('total', bytes(now.bytes_out));\n"
+    "  show('dropped', count(now.datagrams_dropped));\n"
+    "  const seconds = before ? (now.uptime_ms - before.uptime_ms) / 1000 : 0;\n"
+    "  if (seconds < 0) rates.length = 0;\n"
+    "  if (seconds > 0) {\n"
+    "    const rate = (now.bytes_out - before.bytes_out) / seconds;\n"
+    "    show('rate', count((now.datagrams_out - before.datagrams_out) / seconds));\n"
+    "    show('traffic', bytes(rate) + '/s');\n"
+    "    rates.push(rate);\n"
+    "    if (rates.length > POINTS) rates.shift();\n"
+    "    draw();\n"
+    "  }\n"
+    "  before = now;\n"
+    "}\n"
+    "async function ask() {\n"
+    "  try {\n"
+    "    const answer = await fetch('/status.json', {cache: 'no-store'});\n"
+    "    if (!answer.ok) throw new Error(answer.status);\n"
+    "    update(await answer.json());\n"
+    "    show('notice', '');\n"
+    "  } catch (error) {\n"
+    "    show('notice', 'The relay does not answer; trying again.');\n"
+    "  }\n"
+    "  setTimeout(ask, 1000);\n"
+    "}\n"
+    "ask();\n";
 
 static const page_file files[] = {
     {"/", "text/html; charset=utf-8", html},
