@@ -46,7 +46,7 @@ static void wildcard_sockets_answer_from_the_dialled_address(void **state) {
     iroh_endpoint_config config;
     duo_config(&config, OWN_THREAD);
     config.bind_count = 0;
-    iroh_endpoint *server = duo_bind(&config), *client = duo_bind(&config);
+    iroh_endpoint *server = duo_bind(&config);
     static const char *const hosts[] = {"127.0.0.1", "127.0.0.9", "[::1]"};
     duo_accept_all(server);
     for (int i = 0; i < 3; i++) {
@@ -56,6 +56,9 @@ static void wildcard_sockets_answer_from_the_dialled_address(void **state) {
         char socket[64], address[96], remote[64];
         if (i == 2 && iroh_endpoint_socket_count(server) < 2)
             break;  // no IPv6 on this machine
+        // A client that knows no other address of the server, and finds out nothing while it is not driven.
+        config.own_thread = NO_THREAD;
+        iroh_endpoint *client = duo_bind(&config);
         assert_true(iroh_endpoint_socket(server, i == 2, socket, sizeof socket) > 0);
         snprintf(address, sizeof address, "%s%s", hosts[i], strrchr(socket, ':'));
         assert_int_equal(iroh_addr_new(&id, &a), 0);
@@ -68,8 +71,8 @@ static void wildcard_sockets_answer_from_the_dialled_address(void **state) {
         iroh_addr_free(a);
         iroh_connection_free(c);
         iroh_connection_free(s);
+        iroh_endpoint_free(client);
     }
-    iroh_endpoint_free(client);
     iroh_endpoint_free(server);
 }
 
@@ -345,7 +348,13 @@ static void many_connections_at_once(void **state) {
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(iroh_connection_handshake(c[i], LONG_MS), 0);
     for (int i = 0; i < COUNT; i++) {
-        assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &s), 0);
+        // What the client has still to send does not leave by itself.
+        int r = IROH_ERR_TIMEOUT;
+        for (int ms = 0; r == IROH_ERR_TIMEOUT && ms < LONG_MS; ms++) {
+            assert_int_equal(iroh_endpoint_process(client), 0);
+            r = iroh_endpoint_accept(server, 1, &s);
+        }
+        assert_int_equal(r, 0);
         iroh_connection_free(s);
     }
     for (int i = 0; i < COUNT; i++)
