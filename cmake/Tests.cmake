@@ -43,6 +43,10 @@ function(iroh_add_unit_tests)
         add_executable(${name} ${source})
         target_compile_definitions(${name} PRIVATE IROH_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
         target_link_libraries(${name} PRIVATE unit_support)
+        # A test of whole connections (conn_*, multipath_*) runs them in the simulator.
+        if(name MATCHES "^(conn|multipath)_")
+            target_link_libraries(${name} PRIVATE sim_support)
+        endif()
         # A test named *_nomem_test.c stands between the library and the allocator, to make it fail.
         if(name MATCHES "_nomem_test$")
             target_link_options(${name} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
