@@ -16,10 +16,10 @@
 #include "base/ranges.h"
 #include "blobs/store_file.h"
 
-#define STORE_INLINE_MAX 16384          // bytes of data, and of an outboard, that are kept with the row
-#define STORE_TRANSACTION_OPS 4096      // changes after which a transaction ends by itself,
-#define STORE_TRANSACTION_BYTES 8388608 // bytes with rows,
-#define STORE_TRANSACTION_MS 500        // and age, seen at the next change
+#define STORE_INLINE_MAX 16384           // bytes of data, and of an outboard, that are kept with the row
+#define STORE_TRANSACTION_OPS 4096       // changes after which a transaction ends by itself,
+#define STORE_TRANSACTION_BYTES 8388608  // bytes with rows,
+#define STORE_TRANSACTION_MS 500         // and age, seen at the next change
 
 // Where data and outboards are. Small ones are with the row; an outboard of no bytes is one of them.
 enum { STORE_INLINE = 0, STORE_FILE = 1, STORE_EXTERNAL = 2 };
@@ -34,11 +34,11 @@ typedef struct store_row {
     uint8_t state;  // IROH_BLOB_PARTIAL or IROH_BLOB_COMPLETE
     uint8_t place;  // of the data
     uint8_t outboard_place;
-    bool proven;   // the size is
-    bool dirty;    // somebody was writing: files may hold more than `have` says
+    bool proven;  // the size is
+    bool dirty;   // somebody was writing: files may hold more than `have` says
     uint64_t size;
-    ranges have;   // partial: chunks that are there, on disk before the row was
-    uint8_t *data; // inline: `size` bytes, also when partial
+    ranges have;    // partial: chunks that are there, on disk before the row was
+    uint8_t *data;  // inline: `size` bytes, also when partial
     uint8_t *outboard;
     size_t outboard_len;
     char *path;  // external
@@ -91,6 +91,7 @@ typedef struct store_backend_ops {
 struct store_backend {
     const store_backend_ops *ops;
     bool keeps_small;  // small blobs are copied, even when they could be referred to
+    bool power_safe;   // files are synced
 };
 
 int store_disk_open(const char *dir, bool power_safe, store_backend **out);

@@ -353,8 +353,8 @@ static int read_columns(sqlite3_stmt *s, store_row *out, int64_t ids[2]) {
     int r = decode_have(sqlite3_column_blob(s, 7), (size_t)sqlite3_column_bytes(s, 7), &out->have);
     if (r == 0 && out->place == STORE_EXTERNAL)
         r = path_of(s, 8, &out->path);
-    bool known = (out->state == IROH_BLOB_PARTIAL || out->state == IROH_BLOB_COMPLETE) && out->place <= STORE_EXTERNAL &&
-                 out->outboard_place <= STORE_FILE && out->size <= INT64_MAX;
+    bool known = (out->state == IROH_BLOB_PARTIAL || out->state == IROH_BLOB_COMPLETE) &&
+                 out->place <= STORE_EXTERNAL && out->outboard_place <= STORE_FILE && out->size <= INT64_MAX;
     return r == 0 && !known ? IROH_ERR_CORRUPT : r;
 }
 

@@ -34,7 +34,6 @@ typedef struct disk {
     store_backend base;
     char *dir;
     int lock_fd;
-    bool power_safe;
     atomic_ulong temporaries;
     pthread_mutex_t lock;  // of all that follows
     pthread_cond_t committed;
@@ -283,7 +282,7 @@ static int disk_open(store_backend *b, const uint8_t hash[32], int kind, store_f
 
 static void note_names(disk *d) {
     pthread_mutex_lock(&d->lock);
-    d->names_changed = d->power_safe;
+    d->names_changed = d->base.power_safe;
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -306,7 +305,7 @@ static int disk_temporary(store_backend *b, store_file **out) {
 
 static int disk_include(store_backend *b, store_file *file) {
     disk *d = disk_of(b);
-    if (!d->power_safe)
+    if (!d->base.power_safe)
         return 0;
     pthread_mutex_lock(&d->lock);
     bool room = d->included_count < INCLUDED_MAX;
@@ -440,8 +439,8 @@ static int open_all(disk *d) {
         r = take_lock(d);
     path_in(d, path, "meta.db", "");
     if (r == 0)
-        r = store_db_open(path, d->power_safe, &d->db);
-    if (r == 0 && d->power_safe)
+        r = store_db_open(path, d->base.power_safe, &d->db);
+    if (r == 0 && d->base.power_safe)
         r = store_os_sync_directory(d->dir);
     if (r == 0)
         r = for_each_name(d, "temp", remove_temporary);
@@ -479,9 +478,8 @@ int store_disk_open(const char *dir, bool power_safe, store_backend **out) {
     disk *d = calloc(1, sizeof *d);
     if (d == NULL)
         return IROH_ERR_NOMEM;
-    d->base = (store_backend){.ops = &disk_ops, .keeps_small = true};
+    d->base = (store_backend){.ops = &disk_ops, .keeps_small = true, .power_safe = power_safe};
     d->lock_fd = -1;
-    d->power_safe = power_safe;
     d->number = 1;
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->committed, NULL);

@@ -161,8 +161,9 @@ static int row_of_entry(const entry *e, bool bytes, store_row *out) {
         out->outboard = copied(e->outboard, e->outboard_len);
         out->outboard_len = e->outboard_len;
     }
-    bool all = (out->path != NULL) == (e->path != NULL) &&
-               (!bytes || ((out->data != NULL) == (e->data != NULL) && (out->outboard != NULL) == (e->outboard != NULL)));
+    bool all =
+        (out->path != NULL) == (e->path != NULL) &&
+        (!bytes || ((out->data != NULL) == (e->data != NULL) && (out->outboard != NULL) == (e->outboard != NULL)));
     if (all && (e->have == NULL || copy_ranges(e->have, &out->have) == 0))
         return 0;
     store_row_dispose(out);

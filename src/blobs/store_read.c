@@ -1,0 +1,199 @@
+// Readers of open blobs, and reading without one.
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobs/store_state.h"
+
+#define WINDOW_PAIRS 256  // of an outboard file, read at once: encoders go through it in order
+
+struct store_reader {
+    store_blob *blob;
+    uint64_t window;  // index of the first pair in `pairs`
+    size_t count;     // of pairs in it
+    uint8_t pairs[WINDOW_PAIRS][BAO_PAIR];
+};
+
+int store_reader_new(store_blob *b, store_reader **out) {
+    store_reader *r = malloc(sizeof *r);
+    *out = r;
+    if (r == NULL)
+        return IROH_ERR_NOMEM;
+    pthread_mutex_lock(&b->store->lock);
+    b->refs++;
+    pthread_mutex_unlock(&b->store->lock);
+    r->blob = b;
+    r->count = 0;
+    return 0;
+}
+
+void store_reader_free(store_reader *r) {
+    if (r == NULL)
+        return;
+    store_blob_close(r->blob);
+    free(r);
+}
+
+// Whether [offset, offset + len) is there.
+static bool is_there(const store_blob *b, uint64_t offset, size_t len) {
+    if (b->row.state == IROH_BLOB_ABSENT || offset > b->row.size || len > b->row.size - offset)
+        return false;
+    if (len == 0 || b->row.state == IROH_BLOB_COMPLETE)
+        return true;
+    return ranges_covers(&b->row.have, offset / BAO_CHUNK, (offset + len - 1) / BAO_CHUNK + 1);
+}
+
+int store_reader_read(store_reader *r, uint64_t offset, void *out, size_t len) {
+    store_blob *b = r->blob;
+    store_file *file = NULL;
+    pthread_mutex_lock(&b->lock);
+    bool there = is_there(b, offset, len);
+    if (there && len > 0 && b->data != NULL)
+        file = store_file_ref(b->data);
+    else if (there && len > 0)
+        memcpy(out, b->row.data + offset, len);
+    pthread_mutex_unlock(&b->lock);
+    if (!there)
+        return IROH_ERR_NOT_FOUND;
+    int result = file != NULL ? store_file_read(file, offset, out, len) : 0;
+    store_file_unref(file);
+    // The file became shorter than it was when it was opened.
+    return result == IROH_ERR_NOT_FOUND ? IROH_ERR_CHANGED : result;
+}
+
+static int read_data(void *user, uint64_t offset, uint8_t *out, size_t len) {
+    return store_reader_read(user, offset, out, len);
+}
+
+static int fill_window(store_reader *r, store_file *file, uint64_t size, uint64_t index) {
+    uint64_t left = bao_outboard_size(size) / BAO_PAIR - index;
+    size_t count = left < WINDOW_PAIRS ? (size_t)left : WINDOW_PAIRS;
+    r->count = 0;
+    int result = store_file_read(file, index * BAO_PAIR, r->pairs, count * BAO_PAIR);
+    if (result == 0) {
+        r->window = index;
+        r->count = count;
+    }
+    return result;
+}
+
+static bool is_hole(const uint8_t pair[BAO_PAIR]) {
+    static const uint8_t zeroes[BAO_PAIR];
+    return memcmp(pair, zeroes, BAO_PAIR) == 0;
+}
+
+// From a file; what others are still writing is not kept in the window.
+static int pair_of_file(store_reader *r, store_file *file, bool complete, uint64_t size, uint64_t index, uint8_t *out) {
+    int result = 0;
+    if (!complete)
+        return store_file_read(file, index * BAO_PAIR, out, BAO_PAIR);
+    if (index < r->window || index >= r->window + r->count)
+        result = fill_window(r, file, size, index);
+    if (result == 0)
+        memcpy(out, r->pairs[index - r->window], BAO_PAIR);
+    return result;
+}
+
+static int read_pair(void *user, uint64_t index, uint8_t out[BAO_PAIR]) {
+    store_reader *r = user;
+    store_blob *b = r->blob;
+    store_file *file = NULL;
+    pthread_mutex_lock(&b->lock);
+    bool complete = b->row.state == IROH_BLOB_COMPLETE;
+    uint64_t size = b->row.size;
+    bool there = b->row.state != IROH_BLOB_ABSENT && index < bao_outboard_size(size) / BAO_PAIR;
+    if (there && b->outboard != NULL)
+        file = store_file_ref(b->outboard);
+    else if (there && (there = index < b->row.outboard_len / BAO_PAIR))
+        memcpy(out, b->row.outboard + index * BAO_PAIR, BAO_PAIR);
+    pthread_mutex_unlock(&b->lock);
+    if (!there)
+        return IROH_ERR_NOT_FOUND;
+    int result = file != NULL ? pair_of_file(r, file, complete, size, index, out) : 0;
+    store_file_unref(file);
+    return result == 0 && !complete && is_hole(out) ? IROH_ERR_NOT_FOUND : result;
+}
+
+bao_source store_reader_source(store_reader *r) {
+    return (bao_source){.user = r, .pair = read_pair, .data = read_data};
+}
+
+// Without a reader of the caller's
+
+static int reader_of_hash(iroh_store *s, const iroh_hash *hash, store_reader **reader, iroh_blob_status *status) {
+    store_blob *b;
+    int r = store_blob_open(s, hash, &b);
+    if (r != 0)
+        return r;
+    (void)store_blob_state(b, status, NULL);
+    r = store_reader_new(b, reader);
+    store_blob_close(b);
+    return r;
+}
+
+int iroh_store_status(iroh_store *s, const iroh_hash *hash, iroh_blob_status *out) {
+    if (s == NULL || hash == NULL || out == NULL)
+        return IROH_ERR_ARG;
+    store_blob *b;
+    int r = store_blob_open(s, hash, &b);
+    if (r == 0)
+        (void)store_blob_state(b, out, NULL);
+    else
+        *out = (iroh_blob_status){0};
+    store_blob_close(b);
+    return r;
+}
+
+int64_t iroh_store_read(iroh_store *s, const iroh_hash *hash, uint64_t offset, void *out, size_t len) {
+    if (s == NULL || hash == NULL || (out == NULL && len > 0))
+        return IROH_ERR_ARG;
+    store_reader *reader;
+    iroh_blob_status status;
+    int r = reader_of_hash(s, hash, &reader, &status);
+    if (r != 0)
+        return r;
+    if (status.state == IROH_BLOB_ABSENT || offset > status.size)
+        r = status.state == IROH_BLOB_ABSENT ? IROH_ERR_NOT_FOUND : 0;
+    if (offset >= status.size)
+        len = 0;
+    else if (len > status.size - offset)
+        len = (size_t)(status.size - offset);
+    if (r == 0 && len > 0)
+        r = store_reader_read(reader, offset, out, len);
+    store_reader_free(reader);
+    return r == 0 ? (int64_t)len : r;
+}
+
+int iroh_store_get(iroh_store *s, const iroh_hash *hash, size_t max, uint8_t **data, size_t *len) {
+    if (s == NULL || hash == NULL || data == NULL || len == NULL)
+        return IROH_ERR_ARG;
+    *data = NULL;
+    *len = 0;
+    store_reader *reader;
+    iroh_blob_status status;
+    int r = reader_of_hash(s, hash, &reader, &status);
+    if (r != 0)
+        return r;
+    if (status.state != IROH_BLOB_COMPLETE)
+        r = IROH_ERR_NOT_FOUND;
+    else if (status.size > max)
+        r = IROH_ERR_TOO_LARGE;
+    else if ((*data = malloc((size_t)status.size + 1)) == NULL)
+        r = IROH_ERR_NOMEM;
+    if (r == 0)
+        r = store_reader_read(reader, 0, *data, (size_t)status.size);
+    store_reader_free(reader);
+    if (r != 0) {
+        free(*data);
+        *data = NULL;
+    } else {
+        *len = (size_t)status.size;
+    }
+    return r;
+}
+
+int iroh_store_next(iroh_store *s, const iroh_hash *after, iroh_hash *out, iroh_blob_status *status) {
+    if (s == NULL || out == NULL)
+        return IROH_ERR_ARG;
+    int r = s->backend->ops->next(s->backend, after != NULL ? after->bytes : NULL, out->bytes);
+    return r == 0 && status != NULL ? iroh_store_status(s, out, status) : r;
+}
