@@ -1,4 +1,6 @@
 // Watching blobs: a call at every change, and on top of it a descriptor that is readable while there is news.
+#define _GNU_SOURCE 1  // pipe2
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
