@@ -1,3 +1,5 @@
+#define _GNU_SOURCE 1
+
 #include "blobs/store_os.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+#define _GNU_SOURCE 1
+
 #include "unit/store_support.h"
 
 #include <fcntl.h>
