@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/postcard.h"
+#include "blobs/store_have.h"
 #include "blobs/store_os.h"
 
 #define LAYOUT 1                // PRAGMA user_version
@@ -293,40 +293,6 @@ static int bytes_remove(store_db *db, int64_t id) {
 
 // Rows
 
-// The set of chunks as boundaries, each as the difference to the one before.
-static int encode_have(const ranges *have, uint8_t **out, size_t *len) {
-    size_t room = 20 * ranges_count(have) + 1;
-    uint8_t *bytes = malloc(room);
-    if (bytes == NULL)
-        return IROH_ERR_NOMEM;
-    writer w = {.p = bytes, .end = bytes + room, .start = bytes, .failed = false};
-    uint64_t last = 0;
-    for (size_t i = 0; i < ranges_count(have); i++) {
-        const range *r = &ranges_items(have)[i];
-        postcard_write_u64(&w, r->start - last);
-        postcard_write_u64(&w, r->end - r->start);
-        last = r->end;
-    }
-    *out = bytes;
-    *len = (size_t)(w.p - w.start);
-    return 0;
-}
-
-static int decode_have(const void *bytes, size_t len, ranges *out) {
-    postcard p = postcard_of(bytes, len);
-    uint64_t at = 0;
-    while (p.error == 0 && reader_left(&p.in) > 0) {
-        uint64_t start = at + postcard_u64(&p), end = start + postcard_u64(&p);
-        if (p.error != 0 || start < at || end <= start)
-            return IROH_ERR_CORRUPT;
-        int r = ranges_add(out, start, end);
-        if (r != 0)
-            return r;
-        at = end;
-    }
-    return p.error == 0 ? 0 : IROH_ERR_CORRUPT;
-}
-
 static int path_of(sqlite3_stmt *s, int column, char **out) {
     const void *path = sqlite3_column_blob(s, column);
     size_t len = (size_t)sqlite3_column_bytes(s, column);
@@ -350,7 +316,7 @@ static int read_columns(sqlite3_stmt *s, store_row *out, int64_t ids[2]) {
     ids[0] = sqlite3_column_int64(s, 5);
     ids[1] = sqlite3_column_int64(s, 6);
     out->stamp = (store_stamp){.size = out->size, .modified = sqlite3_column_int64(s, 9)};
-    int r = decode_have(sqlite3_column_blob(s, 7), (size_t)sqlite3_column_bytes(s, 7), &out->have);
+    int r = store_have_decode(sqlite3_column_blob(s, 7), (size_t)sqlite3_column_bytes(s, 7), &out->have);
     if (r == 0 && out->place == STORE_EXTERNAL)
         r = path_of(s, 8, &out->path);
     bool known = (out->state == IROH_BLOB_PARTIAL || out->state == IROH_BLOB_COMPLETE) &&
@@ -399,7 +365,7 @@ static int old_ids(store_db *db, const uint8_t hash[32], int64_t ids[2]) {
 static int put_columns(store_db *db, const uint8_t hash[32], const store_row *row, const int64_t ids[2]) {
     uint8_t *have;
     size_t len;
-    int r = encode_have(&row->have, &have, &len);
+    int r = store_have_encode(&row->have, &have, &len);
     if (r != 0)
         return r;
     sqlite3_stmt *s = prepared(db, PUT);
