@@ -289,7 +289,7 @@ int quic_conn_update_keys(quic_conn *c, uint64_t now) {
     int r = quic_conn_phase_update(c, now, false);
     if (r != 0)
         return r;
-    c->path->ping_wanted = true;
+    c->path->ping_wanted = !c->path->abandoned;
     quic_conn_wake(c);
     return 0;
 }

@@ -102,8 +102,10 @@ static void put_datagrams(quic_conn *c, quic_builder *b) {
     int max = quic_conn_datagram_max(c);
     if (max <= 0)
         return;
+    size_t held = c->dgrams_out.held;
     quic_dgrams_write(&c->dgrams_out, b, (size_t)max);
-    quic_conn_event(c, CONN_DATAGRAM_ROOM);
+    if (c->dgrams_out.held < held)
+        quic_conn_event(c, CONN_DATAGRAM_ROOM);
 }
 
 static void put_data(quic_conn *c, quic_path *p, quic_open_packet *k, bool early, uint64_t now) {

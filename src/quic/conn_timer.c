@@ -108,7 +108,7 @@ void quic_conn_timeout(quic_conn *c, uint64_t now) {
     if (now >= c->tls_until)
         quic_conn_tls_drop(c);
     if (now >= c->keep_alive_at) {
-        c->path->ping_wanted = true;
+        c->path->ping_wanted = !c->path->abandoned;
         c->keep_alive_at = now + c->transport.keep_alive;
     }
     for (size_t i = 0; i < c->path_count; i++)
