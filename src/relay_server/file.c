@@ -28,6 +28,10 @@ struct iroh_relay_file {
     size_t token_count;
 };
 
+void iroh_relay_config_default(iroh_relay_config *c) {
+    *c = (iroh_relay_config){.http_bind = HTTP_DEV_DEFAULT, .relay = true, .log_level = IROH_RELAY_INFO};
+}
+
 // What is being read: the first complaint counts.
 typedef struct loading {
     iroh_relay_file *file;

@@ -9,14 +9,9 @@
 #include "base/wipe.h"
 #include "relay_server/state.h"
 
-#define DEFAULT_HTTP "[::]:3340"
 #define FILE_MAX (1 << 20)        // bytes of a certificate or key file
 #define DESCRIPTORS_SPARE 128     // that are no connections
 #define CONNECTIONS_DEFAULT 4096  // when the number of descriptors is not known
-
-void iroh_relay_config_default(iroh_relay_config *c) {
-    *c = (iroh_relay_config){.http_bind = DEFAULT_HTTP, .relay = true, .log_level = IROH_RELAY_INFO};
-}
 
 // --- Configuration: a copy
 
