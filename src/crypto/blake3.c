@@ -53,25 +53,21 @@ static uint32_t chunk_start(const blake3 *h) {
     return h->blocks == 0 ? BLAKE3_CHUNK_START : 0;
 }
 
-static void take_block(blake3 *h, const uint8_t *block) {
-    uint32_t out[16];
-    blake3_best()->compress(h->cv, block, BLAKE3_BLOCK, h->chunk, h->flags | chunk_start(h), out);
-    memcpy(h->cv, out, sizeof h->cv);
+static void take_block(blake3 *h, blake3_compress *compress, const uint8_t *block) {
+    compress(h->cv, block, BLAKE3_BLOCK, h->chunk, h->flags | chunk_start(h), h->cv, NULL);
     h->blocks++;
 }
 
 // Adds to the chunk, which has room for it. The last block stays in the buffer: it may be the end of the chunk.
 static void fill_chunk(blake3 *h, const uint8_t *data, size_t len) {
+    blake3_compress *compress = blake3_best()->compress;
     while (len > 0) {
         if (h->block_len == BLAKE3_BLOCK) {
-            take_block(h, h->block);
+            take_block(h, compress, h->block);
             h->block_len = 0;
         }
-        while (h->block_len == 0 && len > BLAKE3_BLOCK) {
-            take_block(h, data);
-            data += BLAKE3_BLOCK;
-            len -= BLAKE3_BLOCK;
-        }
+        for (; h->block_len == 0 && len > BLAKE3_BLOCK; data += BLAKE3_BLOCK, len -= BLAKE3_BLOCK)
+            take_block(h, compress, data);
         size_t n = BLAKE3_BLOCK - (size_t)h->block_len;
         n = n < len ? n : len;
         memcpy(h->block + h->block_len, data, n);
@@ -105,19 +101,10 @@ static node parent_node(const blake3 *h, const uint8_t *left, const uint8_t *rig
     return n;
 }
 
-static void store_words(const uint32_t *words, uint8_t *out, size_t len) {
-    for (size_t i = 0; i < len; i++)
-        out[i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
-}
-
-static void compress_node(const node *n, uint64_t counter, uint32_t root, uint32_t words[16]) {
-    blake3_best()->compress(n->cv, n->block, n->len, counter, n->flags | root, words);
-}
-
 static void node_cv(const node *n, uint8_t out[BLAKE3_LEN]) {
-    uint32_t words[16];
-    compress_node(n, n->counter, 0, words);
-    store_words(words, out, BLAKE3_LEN);
+    uint32_t words[8];
+    blake3_best()->compress(n->cv, n->block, n->len, n->counter, n->flags, words, NULL);
+    blake3_store_cv(out, words);
 }
 
 static unsigned one_bits(uint64_t n) {
@@ -161,6 +148,32 @@ static uint64_t next_subtree(uint64_t at, uint64_t chunks) {
     return n;
 }
 
+// The next `n` < BLAKE3_LANES_MAX chunks, hashed in one go, as the subtrees that they consist of: one for each one bit
+// of n, when they start at a multiple of BLAKE3_LANES_MAX.
+static void push_subtrees(blake3 *h, const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t n) {
+    uint8_t whole[BLAKE3_LANES_MAX][BLAKE3_LEN], halves[2][BLAKE3_LEN];
+    size_t last = n & (~n + 1);  // chunks of the last subtree, which may be all there is: pushed as halves
+    uint64_t chunk = h->chunk;
+    for (size_t size = 1, m = n; m > 0; size *= 2, m /= 2) {
+        if (2 * size == last)
+            memcpy(halves, cvs[m - 2], sizeof halves);
+        else if ((n & size) != 0)
+            memcpy(whole[size], cvs[m - 1], BLAKE3_LEN);
+        blake3_tree_merge(t, cvs, m / 2);
+    }
+    for (size_t size = BLAKE3_LANES_MAX / 2; size > 0; size /= 2) {
+        if ((n & size) == 0)
+            continue;
+        if (size == last && size > 1) {
+            push(h, halves[0], chunk);
+            push(h, halves[1], chunk + size / 2);
+        } else {
+            push(h, whole[size], chunk);
+        }
+        chunk += size;
+    }
+}
+
 // The next whole chunks of `data`, of which there are `chunks`, onto the stack; their number.
 static uint64_t take_chunks(blake3 *h, const uint8_t *data, uint64_t chunks, const blake3_executor *executor) {
     blake3_tree t = {.variant = blake3_best(), .key = h->key, .flags = h->flags};
@@ -174,10 +187,12 @@ static uint64_t take_chunks(blake3 *h, const uint8_t *data, uint64_t chunks, con
     } else {
         // Up to the next multiple of the lanes in one go, whatever their subtrees.
         uint8_t cvs[BLAKE3_LANES_MAX][BLAKE3_LEN];
-        uint64_t room = BLAKE3_LANES_MAX - h->chunk % BLAKE3_LANES_MAX;
+        uint64_t passed = h->chunk % BLAKE3_LANES_MAX, room = BLAKE3_LANES_MAX - passed;
         n = chunks < room ? chunks : room;
         blake3_tree_chunks(&t, data, h->chunk, (size_t)n, cvs);
-        for (uint64_t i = 0; i < n; i++)
+        if (passed == 0)
+            push_subtrees(h, &t, cvs, (size_t)n);
+        for (uint64_t i = 0; passed != 0 && i < n; i++)
             push(h, cvs[i], h->chunk + i);
     }
     h->chunk += n;
@@ -242,8 +257,9 @@ void blake3_final_seek(const blake3 *h, uint64_t from, uint8_t *out, size_t len)
         uint32_t words[16];
         uint8_t bytes[BLAKE3_BLOCK];
         size_t part = BLAKE3_BLOCK - skip < len ? BLAKE3_BLOCK - skip : len;
-        compress_node(&n, block++, BLAKE3_ROOT, words);
-        store_words(words, bytes, skip + part);
+        blake3_best()->compress(n.cv, n.block, n.len, block++, n.flags | BLAKE3_ROOT, words, words + 8);
+        blake3_store_cv(bytes, words);
+        blake3_store_cv(bytes + BLAKE3_LEN, words + 8);
         memcpy(out, bytes + skip, part);
         out += part;
         len -= part;
@@ -272,8 +288,8 @@ void blake3_subtree(uint64_t chunk, const uint8_t *data, size_t len, bool root, 
 }
 
 void blake3_parent(const uint8_t pair[static BLAKE3_PAIR], bool root, uint8_t out[static BLAKE3_LEN]) {
-    uint32_t words[16];
+    uint32_t words[8];
     uint32_t flags = BLAKE3_PARENT | (root ? BLAKE3_ROOT : 0);
-    blake3_best()->compress(blake3_iv, pair, BLAKE3_BLOCK, 0, flags, words);
-    store_words(words, out, BLAKE3_LEN);
+    blake3_best()->compress(blake3_iv, pair, BLAKE3_BLOCK, 0, flags, words, NULL);
+    blake3_store_cv(out, words);
 }

@@ -4,6 +4,7 @@
 #include "crypto/blake3_rows.h"
 
 #define LANES 4
+#define SUM_FIRST(sum) __asm__("" : "+w"(sum))
 typedef uint32x4_t vec;
 
 static inline vec vec_add(vec a, vec b) {

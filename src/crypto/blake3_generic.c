@@ -46,7 +46,7 @@ static inline void mix_round(uint32_t *v, const uint32_t *m, const uint8_t *o) {
 }
 
 void blake3_compress_generic(const uint32_t cv[8], const uint8_t block[BLAKE3_BLOCK], uint32_t len, uint64_t counter,
-                             uint32_t flags, uint32_t out[16]) {
+                             uint32_t flags, uint32_t out[8], uint32_t *rest) {
     uint32_t m[16], v[16];
     for (size_t i = 0; i < 16; i++)
         m[i] = load_word(block + 4 * i);
@@ -58,22 +58,20 @@ void blake3_compress_generic(const uint32_t cv[8], const uint8_t block[BLAKE3_BL
     v[15] = flags;
     for (size_t r = 0; r < ROUNDS; r++)
         mix_round(v, m, order[r]);
-    for (size_t i = 0; i < 8; i++) {
-        uint32_t rest = v[i + 8] ^ cv[i];
+    for (size_t i = 0; rest != NULL && i < 8; i++)
+        rest[i] = v[i + 8] ^ cv[i];
+    for (size_t i = 0; i < 8; i++)
         out[i] = v[i] ^ v[i + 8];
-        out[i + 8] = rest;
-    }
 }
 
 void blake3_kernel_generic(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                            const uint32_t *counters_high, uint8_t *out) {
-    uint32_t state[16];
+    uint32_t state[8];
     uint64_t counter = (uint64_t)counters_high[0] << 32 | counters_low[0];
-    memcpy(state, job->key, 8 * sizeof *state);
+    memcpy(state, job->key, sizeof state);
     for (size_t b = 0; b < job->blocks; b++) {
         uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b + 1 == job->blocks ? job->last_flags : 0);
-        blake3_compress_generic(state, inputs[0] + b * BLAKE3_BLOCK, BLAKE3_BLOCK, counter, flags, state);
+        blake3_compress_generic(state, inputs[0] + b * BLAKE3_BLOCK, BLAKE3_BLOCK, counter, flags, state, NULL);
     }
-    for (size_t i = 0; i < BLAKE3_LEN; i++)
-        out[i] = (uint8_t)(state[i / 4] >> (8 * (i % 4)));
+    blake3_store_cv(out, state);
 }

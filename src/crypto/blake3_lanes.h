@@ -2,7 +2,10 @@
 // inline functions vec_add, vec_xor, vec_ror16, vec_ror12, vec_ror8, vec_ror7, vec_all (one word in every lane),
 // vec_load (LANES words from memory), load_blocks (a block of each input, transposed: word i of all inputs in m[i]) and
 // store_cvs (the way back for eight words). Everything is inlined with constant indices, so that state and message live
-// in registers as far as there are any.
+// in registers as far as there are REGISTERS of them, which it has defined too.
+//
+// SUM_FIRST, of the kind of processor, keeps compilers from turning sums round: the message is added to the state first,
+// because the other summand is still being computed.
 #ifndef CRYPTO_BLAKE3_LANES_H
 #define CRYPTO_BLAKE3_LANES_H
 
@@ -10,13 +13,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// The message is added first, because the other summand is still being computed; compilers must not turn that round.
-#ifndef KEEP
-#define KEEP(x) __asm__("" : "+x"(x))
-#endif
-
-// First half of the mixing of the four columns (diagonal 0) or of the four diagonals (diagonal 1), step by step over
-// all four, which keeps their chains of dependencies side by side.
+// All four columns (diagonal 0) or all four diagonals (diagonal 1) step by step, which keeps their chains of dependencies
+// side by side and the whole state in use: right where there are registers for it.
 #define B(i) v[4 + ((i) + diagonal) % 4]
 #define C(i) v[8 + ((i) + 2 * diagonal) % 4]
 #define D(i) v[12 + ((i) + 3 * diagonal) % 4]
@@ -26,10 +24,10 @@ INLINE void add_message(vec *v, const vec *m, unsigned diagonal, unsigned x0, un
     v[1] = vec_add(v[1], m[x1]);
     v[2] = vec_add(v[2], m[x2]);
     v[3] = vec_add(v[3], m[x3]);
-    KEEP(v[0]);
-    KEEP(v[1]);
-    KEEP(v[2]);
-    KEEP(v[3]);
+    SUM_FIRST(v[0]);
+    SUM_FIRST(v[1]);
+    SUM_FIRST(v[2]);
+    SUM_FIRST(v[3]);
     v[0] = vec_add(v[0], B(0));
     v[1] = vec_add(v[1], B(1));
     v[2] = vec_add(v[2], B(2));
@@ -51,7 +49,7 @@ INLINE void add_and_xor(vec *v, unsigned diagonal) {
     B(3) = vec_xor(B(3), C(3));
 }
 
-INLINE void mix_half(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsigned y0, unsigned x1, unsigned y1,
+INLINE void mix_four(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsigned y0, unsigned x1, unsigned y1,
                      unsigned x2, unsigned y2, unsigned x3, unsigned y3) {
     add_message(v, m, diagonal, x0, x1, x2, x3);
     D(0) = vec_ror16(D(0));
@@ -79,6 +77,36 @@ INLINE void mix_half(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsig
 #undef C
 #undef D
 
+INLINE void mix_one(vec *v, const vec *m, unsigned column, unsigned diagonal, unsigned x, unsigned y) {
+    vec *a = &v[column], *b = &v[4 + (column + diagonal) % 4], *c = &v[8 + (column + 2 * diagonal) % 4],
+        *d = &v[12 + (column + 3 * diagonal) % 4];
+    *a = vec_add(*a, m[x]);
+    SUM_FIRST(*a);
+    *a = vec_add(*a, *b);
+    *d = vec_ror16(vec_xor(*d, *a));
+    *c = vec_add(*c, *d);
+    *b = vec_ror12(vec_xor(*b, *c));
+    *a = vec_add(*a, m[y]);
+    SUM_FIRST(*a);
+    *a = vec_add(*a, *b);
+    *d = vec_ror8(vec_xor(*d, *a));
+    *c = vec_add(*c, *d);
+    *b = vec_ror7(vec_xor(*b, *c));
+}
+
+INLINE void mix_half(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsigned y0, unsigned x1, unsigned y1,
+                     unsigned x2, unsigned y2, unsigned x3, unsigned y3) {
+    if (REGISTERS >= 32) {
+        mix_four(v, m, diagonal, x0, y0, x1, y1, x2, y2, x3, y3);
+        return;
+    }
+    // With 16 of them one after the other: only what is not in use waits in memory, and the processor looks ahead.
+    mix_one(v, m, 0, diagonal, x0, y0);
+    mix_one(v, m, 1, diagonal, x1, y1);
+    mix_one(v, m, 2, diagonal, x2, y2);
+    mix_one(v, m, 3, diagonal, x3, y3);
+}
+
 INLINE void mix_all(vec *v, const vec *m) {
     mix_half(v, m, 0, 0, 1, 2, 3, 4, 5, 6, 7);
     mix_half(v, m, 1, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -105,6 +133,7 @@ INLINE void run_lanes(const blake3_job *job, const uint8_t *const *inputs, const
         uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b + 1 == job->blocks ? job->last_flags : 0);
         vec m[16];
         load_blocks(inputs, b * BLAKE3_BLOCK, m);
+        // No place for the message in registers: it is better in memory altogether than moved to and fro.
         if (REGISTERS < 32)
             __asm__("" : "+m"(m));
         vec v[16] = {cv[0],

@@ -63,21 +63,16 @@ static void run_full(blake3_kernel *run, unsigned lanes, const blake3_job *job, 
     run(job, inputs, low, high, out);
 }
 
-static void store_words(const uint32_t *words, uint8_t *out) {
-    for (size_t i = 0; i < BLAKE3_LEN; i++)
-        out[i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
-}
-
 // One input alone: the compression function has shorter ways than a kernel with one lane in use.
 static void hash_one(const blake3_variant *v, const blake3_job *job, const uint8_t *input, uint64_t counter,
                      uint8_t *out) {
-    uint32_t state[16];
-    memcpy(state, job->key, 8 * sizeof *state);
+    uint32_t state[8];
+    memcpy(state, job->key, sizeof state);
     for (size_t b = 0; b < job->blocks; b++) {
         uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b + 1 == job->blocks ? job->last_flags : 0);
-        v->compress(state, input + b * BLAKE3_BLOCK, BLAKE3_BLOCK, counter, flags, state);
+        v->compress(state, input + b * BLAKE3_BLOCK, BLAKE3_BLOCK, counter, flags, state, NULL);
     }
-    store_words(state, out);
+    blake3_store_cv(out, state);
 }
 
 void blake3_hash_many(const blake3_variant *v, const blake3_job *job, const uint8_t *const *inputs,

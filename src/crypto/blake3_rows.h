@@ -38,10 +38,10 @@ typedef struct blake3_job {
 typedef void blake3_kernel(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                            const uint32_t *counters_high, uint8_t *out);
 
-// The compression function; `out` gets the first half of the output in words 0..7 (a CV) and the rest in 8..15. `out`
-// may be `cv`.
+// The compression function; `out` gets the first half of the output, a CV, and may be `cv`. `rest` gets the second half
+// when it is not null.
 typedef void blake3_compress(const uint32_t cv[8], const uint8_t block[BLAKE3_BLOCK], uint32_t len, uint64_t counter,
-                             uint32_t flags, uint32_t out[16]);
+                             uint32_t flags, uint32_t out[8], uint32_t *rest);
 
 typedef struct blake3_variant {
     const char *name;
@@ -68,6 +68,19 @@ void blake3_hash_many(const blake3_variant *v, const blake3_job *job, const uint
                       const uint64_t *counters, size_t count, uint8_t *out);
 
 extern const uint32_t blake3_iv[8];
+
+// Little endian; compilers make one store of it.
+static inline void blake3_store_word(uint8_t *out, uint32_t w) {
+    out[0] = (uint8_t)w;
+    out[1] = (uint8_t)(w >> 8);
+    out[2] = (uint8_t)(w >> 16);
+    out[3] = (uint8_t)(w >> 24);
+}
+
+static inline void blake3_store_cv(uint8_t *out, const uint32_t words[8]) {
+    for (size_t i = 0; i < 8; i++)
+        blake3_store_word(out + 4 * i, words[i]);
+}
 
 bool blake3_always(void);
 

@@ -36,6 +36,10 @@ static void merge(const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t n, ui
     }
 }
 
+void blake3_tree_merge(const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t n) {
+    merge(t, cvs, n, cvs);
+}
+
 void blake3_tree_chunks(const blake3_tree *t, const uint8_t *data, uint64_t chunk, size_t n,
                         uint8_t (*out)[BLAKE3_LEN]) {
     const uint8_t *chunks[WIDTH];

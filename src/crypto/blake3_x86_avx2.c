@@ -2,9 +2,20 @@
 #include "crypto/blake3_x86.h"
 #include "crypto/blake3_x86_wide8.h"
 
+static const uint8_t by16[32] __attribute__((aligned(32))) = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13,
+                                                              2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
+static const uint8_t by8[32] __attribute__((aligned(32))) = {1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12,
+                                                             1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12};
+
+// The shuffle of bytes with its order in memory: left to the compiler it would take a register, of which there is none left.
+static inline vec shuffled(vec a, const uint8_t *order) {
+    vec out;
+    __asm__("vpshufb %2, %1, %0" : "=x"(out) : "x"(a), "m"(*(const vec *)(const void *)order));
+    return out;
+}
+
 static inline vec vec_ror16(vec a) {
-    return _mm256_shuffle_epi8(a, _mm256_set_epi8(13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2, 13, 12, 15, 14,
-                                                  9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2));
+    return shuffled(a, by16);
 }
 
 static inline vec vec_ror12(vec a) {
@@ -12,8 +23,7 @@ static inline vec vec_ror12(vec a) {
 }
 
 static inline vec vec_ror8(vec a) {
-    return _mm256_shuffle_epi8(a, _mm256_set_epi8(12, 15, 14, 13, 8, 11, 10, 9, 4, 7, 6, 5, 0, 3, 2, 1, 12, 15, 14, 13,
-                                                  8, 11, 10, 9, 4, 7, 6, 5, 0, 3, 2, 1));
+    return shuffled(a, by8);
 }
 
 static inline vec vec_ror7(vec a) {

@@ -1,5 +1,5 @@
 // The compression function with its sixteen words of state as four rows, for a single input. The including file has defined
-// vec_ror16, vec_ror12, vec_ror8 and vec_ror7 on __m128i.
+// vec_ror16, vec_ror12, vec_ror8 and vec_ror7 on __m128i. SUM_FIRST is as in blake3_lanes.h.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_H
 #define CRYPTO_BLAKE3_X86_ROWS_H
 
@@ -47,11 +47,15 @@ ROW_INLINE row_words rows_words(const uint8_t *block) {
 }
 
 ROW_INLINE void mix_step(row_state *s, __m128i x, __m128i y) {
-    s->a = _mm_add_epi32(_mm_add_epi32(s->a, x), s->b);
+    s->a = _mm_add_epi32(s->a, x);
+    SUM_FIRST(s->a);
+    s->a = _mm_add_epi32(s->a, s->b);
     s->d = vec_ror16(_mm_xor_si128(s->d, s->a));
     s->c = _mm_add_epi32(s->c, s->d);
     s->b = vec_ror12(_mm_xor_si128(s->b, s->c));
-    s->a = _mm_add_epi32(_mm_add_epi32(s->a, y), s->b);
+    s->a = _mm_add_epi32(s->a, y);
+    SUM_FIRST(s->a);
+    s->a = _mm_add_epi32(s->a, s->b);
     s->d = vec_ror8(_mm_xor_si128(s->d, s->a));
     s->c = _mm_add_epi32(s->c, s->d);
     s->b = vec_ror7(_mm_xor_si128(s->b, s->c));
@@ -68,12 +72,39 @@ ROW_INLINE void mix_rows(row_state *s, const row_words *w) {
     s->d = _mm_shuffle_epi32(s->d, _MM_SHUFFLE(1, 0, 3, 2));
 }
 
-ROW_INLINE void rows_finish(const row_state *s, const uint32_t *cv, uint32_t *out) {
-    __m128i cv_a = _mm_loadu_si128((const __m128i *)cv), cv_b = _mm_loadu_si128((const __m128i *)(cv + 4));
+ROW_INLINE void rows_finish(const row_state *s, const uint32_t *cv, uint32_t *out, uint32_t *rest) {
+    if (rest != NULL) {
+        __m128i cv_a = _mm_loadu_si128((const __m128i *)cv), cv_b = _mm_loadu_si128((const __m128i *)(cv + 4));
+        _mm_storeu_si128((__m128i *)rest, _mm_xor_si128(s->c, cv_a));
+        _mm_storeu_si128((__m128i *)(rest + 4), _mm_xor_si128(s->d, cv_b));
+    }
     _mm_storeu_si128((__m128i *)out, _mm_xor_si128(s->a, s->c));
     _mm_storeu_si128((__m128i *)(out + 4), _mm_xor_si128(s->b, s->d));
-    _mm_storeu_si128((__m128i *)(out + 8), _mm_xor_si128(s->c, cv_a));
-    _mm_storeu_si128((__m128i *)(out + 12), _mm_xor_si128(s->d, cv_b));
+}
+
+// The next round's words from this one's.
+ROW_INLINE row_words permuted(row_words w) {
+    row_words next;
+    next.x = _mm_shuffle_epi32(shuffle2(w.x, w.y, _MM_SHUFFLE(3, 1, 2, 1)), _MM_SHUFFLE(1, 3, 2, 0));
+    next.y = _mm_blend_epi16(_mm_shuffle_epi32(w.x, _MM_SHUFFLE(0, 0, 3, 3)),
+                             shuffle2(w.dx, w.dy, _MM_SHUFFLE(3, 3, 2, 2)), 0xcc);
+    next.dx = _mm_blend_epi16(_mm_shuffle_epi32(w.dy, _MM_SHUFFLE(1, 1, 0, 0)),
+                              shuffle2(w.y, w.dx, _MM_SHUFFLE(3, 3, 0, 0)), 0x3c);
+    next.dy = _mm_blend_epi16(_mm_shuffle_epi32(w.dx, _MM_SHUFFLE(0, 0, 1, 1)),
+                              shuffle2(w.dy, w.y, _MM_SHUFFLE(2, 2, 2, 2)), 0x3c);
+    return next;
+}
+
+ROW_INLINE void compress_rows(const uint32_t *cv, const uint8_t *block, uint32_t len, uint64_t counter, uint32_t flags,
+                              uint32_t *out, uint32_t *rest) {
+    row_state s = rows_start(cv, len, counter, flags);
+    row_words w = rows_words(block);
+    mix_rows(&s, &w);
+    for (int round = 1; round < ROW_ROUNDS; round++) {
+        w = permuted(w);
+        mix_rows(&s, &w);
+    }
+    rows_finish(&s, cv, out, rest);
 }
 
 #endif
