@@ -49,6 +49,12 @@ int peer_bind(const peer_args *args, const char *alpns, iroh_endpoint **out) {
     config.bind = &args->bind;
     config.bind_count = 1;
     config.keylog = true;
+    config.relays = &args->relay;
+    config.relay_count = args->relay ? 1 : 0;
+    config.relay_token = args->relay_token;
+    config.ca_file = args->ca_file;
+    config.relay_only = args->relay_only;
+    config.direct_only = !args->relay;
     iroh_secret_key key;
     if (args->secret) {
         if (!peer_unhex(args->secret, key.bytes))
@@ -96,11 +102,21 @@ static int option_take(peer_args *args, char **words, int left) {
         const char *name;
         const char **value;
     } options[] = {
-        {"--secret", &args->secret}, {"--alpn", &args->alpn},     {"--bind", &args->bind},
-        {"--id", &args->id},         {"--cipher", &args->cipher},
+        {"--secret", &args->secret},
+        {"--alpn", &args->alpn},
+        {"--bind", &args->bind},
+        {"--id", &args->id},
+        {"--cipher", &args->cipher},
+        {"--relay", &args->relay},
+        {"--relay-token", &args->relay_token},
+        {"--ca-file", &args->ca_file},
     };
     if (strcmp(words[0], "--retry") == 0) {
         args->retry = true;
+        return 1;
+    }
+    if (strcmp(words[0], "--relay-only") == 0) {
+        args->relay_only = true;
         return 1;
     }
     if (strcmp(words[0], "--refuse") == 0) {

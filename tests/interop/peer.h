@@ -26,6 +26,10 @@ typedef struct peer_args {
     const char *id;      // of the peer, 64 hex digits
     const char *addrs[PEER_ADDRS_MAX];
     size_t addr_count;
+    const char *relay;  // URL of the only relay; null: none
+    const char *relay_token;
+    const char *ca_file;
+    bool relay_only;
     unsigned limit_s;  // how long the program may run
     bool retry;
     bool refuse;
@@ -41,6 +45,10 @@ const char *peer_cipher_name(uint16_t suite);
 
 // How a connection ended, as a JSON object. `out` is always terminated.
 void peer_close_json(const iroh_close_info *info, char *out, size_t room);
+
+// How data goes now: "relay", "direct" or "none"; and whether it goes like that within the time.
+const char *peer_path_kind(const iroh_connection *c);
+bool peer_path_wait(iroh_connection *c, const char *kind, int timeout_ms);
 
 // The exit status of the program.
 int peer_serve(const peer_args *args);

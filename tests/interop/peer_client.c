@@ -80,6 +80,8 @@ static int target(const client *c, const uint8_t id[static 32], iroh_addr **out)
     int rc = iroh_addr_new(&key, out);
     for (size_t i = 0; rc >= 0 && i < c->args->addr_count; i++)
         rc = iroh_addr_add_ip(*out, c->args->addrs[i]);
+    if (rc >= 0 && c->args->relay)
+        rc = iroh_addr_add_relay(*out, c->args->relay);
     return rc < 0 ? rc : 0;
 }
 
@@ -336,6 +338,25 @@ static bool hold(client *c) {
     return transfer_one(c, (transfer){.bidi = true, .size = 1000});
 }
 
+// An echo over the way that the scenario is about.
+static bool echo_by(client *c, const char *kind) {
+    if (!peer_path_wait(c->connection, kind, PEER_WAIT_MS))
+        return fail(c, "the path is %s, not %s", peer_path_kind(c->connection), kind);
+    bool ok = echo_bi(c);
+    const char *after = peer_path_kind(c->connection);
+    if (ok && strcmp(after, kind) != 0)
+        return fail(c, "the path became %s", after);
+    return ok && result(c, "\"path\": \"%s\"", after);
+}
+
+static bool relayed(client *c) {
+    return echo_by(c, "relay");
+}
+
+static bool direct(client *c) {
+    return echo_by(c, "direct");
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Datagrams
 
@@ -573,25 +594,13 @@ static const struct {
     bool connects;  // the scenario connects by itself
     bool (*run)(client *);
 } scenarios[] = {
-    {"echo-bi", false, echo_bi},
-    {"echo-uni", false, echo_uni},
-    {"hash", false, echo_bi},
-    {"parallel", false, parallel},
-    {"datagrams", false, datagrams},
-    {"reset", false, reset},
-    {"stop", false, stop},
-    {"close", false, close_by_peer},
-    {"send-reset", false, send_reset},
-    {"send-stop", false, send_stop},
-    {"send-close", false, send_close},
-    {"idle", false, idle},
-    {"hold", false, hold},
-    {"key-update", false, key_update},
-    {"refused", true, refused},
-    {"wrong-alpn", true, wrong_alpn},
-    {"wrong-id", true, wrong_id},
-    {"resume", true, resume},
-    {"resume-restart", true, resume_restart},
+    {"echo-bi", false, echo_bi},     {"echo-uni", false, echo_uni},     {"hash", false, echo_bi},
+    {"parallel", false, parallel},   {"datagrams", false, datagrams},   {"reset", false, reset},
+    {"stop", false, stop},           {"close", false, close_by_peer},   {"send-reset", false, send_reset},
+    {"send-stop", false, send_stop}, {"send-close", false, send_close}, {"idle", false, idle},
+    {"hold", false, hold},           {"key-update", false, key_update}, {"relayed", false, relayed},
+    {"direct", false, direct},       {"refused", true, refused},        {"wrong-alpn", true, wrong_alpn},
+    {"wrong-id", true, wrong_id},    {"resume", true, resume},          {"resume-restart", true, resume_restart},
 };
 
 static bool run_scenario(client *c) {

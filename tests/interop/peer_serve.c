@@ -253,9 +253,11 @@ static void run_accept(job *j) {
 // The program
 
 static int announce(iroh_endpoint *ep) {
-    char socket[128];
-    int rc = iroh_endpoint_socket(ep, 0, socket, sizeof socket);
-    if (rc < 0)
+    char socket[128] = "";
+    if (iroh_endpoint_socket_count(ep) > 0)
+        (void)iroh_endpoint_socket(ep, 0, socket, sizeof socket);
+    int rc = iroh_endpoint_wait_online(ep, PEER_WAIT_MS);
+    if (rc != 0 && rc != IROH_ERR_ARG)  // without a relay there is nothing to wait for
         return rc;
     iroh_addr *addr = NULL;
     rc = iroh_endpoint_addr(ep, &addr);

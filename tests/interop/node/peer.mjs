@@ -84,7 +84,7 @@ function kindOfFailure(text) {
 async function bind(args, alpns) {
     const builder = Endpoint.builder();
     presetMinimal(builder);
-    builder.relayMode(RelayMode.disabled());
+    builder.relayMode(args.relay ? RelayMode.customFromUrls([args.relay]) : RelayMode.disabled());
     builder.bindAddr(args.bind);
     if (args.secret) builder.secretKey(Array.from(Buffer.from(args.secret, "hex")));
     builder.alpns(alpns.map(bytes));
@@ -191,7 +191,8 @@ async function serve(args) {
     // An endpoint also binds the wildcard of the other family, which no test should use.
     const host = args.bind.slice(0, args.bind.lastIndexOf(":") + 1);
     const addrs = endpoint.boundSockets().filter((a) => a.startsWith(host));
-    const addr = new EndpointAddr(endpoint.id(), null, addrs);
+    if (args.relay) await endpoint.online();
+    const addr = new EndpointAddr(endpoint.id(), args.relay ?? null, addrs);
     emit({ id: hex(endpoint.id()), addrs, ticket: EndpointTicket.fromAddr(addr).toString() });
     acceptAll(args, endpoint);
     await new Promise((done) => {
@@ -339,8 +340,22 @@ async function hold(conn, seconds) {
     return echoBi(conn, 1000);
 }
 
+// An echo over the way that the scenario is about.
+const echoBy = (kind) => async (conn, size) => {
+    const way = () => {
+        const path = conn.paths().find((p) => p.isSelected);
+        return path === undefined ? "none" : path.isRelay ? "relay" : "direct";
+    };
+    for (let ms = 0; ms < 20000 && way() !== kind; ms += 20) await sleep(20);
+    check(way() === kind, `the path is ${way()}, not ${kind}`);
+    const result = await echoBi(conn, size);
+    check(way() === kind, `the path became ${way()}`);
+    return { ...result, path: kind };
+};
+
 const SCENARIOS = {
     "echo-bi": echoBi, "echo-uni": echoUni, hash: echoBi, parallel, datagrams, reset, stop, close,
+    relayed: echoBy("relay"), direct: echoBy("direct"),
     "send-reset": sendReset, "send-stop": sendStop, "send-close": sendClose, idle, hold,
 };
 
@@ -361,7 +376,7 @@ async function connectFails(endpoint, addr, args, name) {
 async function runScenario(endpoint, args) {
     const [name, ...words] = args.do;
     const id = EndpointId.fromBytes(Array.from(Buffer.from(args.id, "hex")));
-    const addr = new EndpointAddr(id, null, args.addr);
+    const addr = new EndpointAddr(id, args.relay ?? null, args.addr);
     if (["refused", "wrong-alpn", "wrong-id"].includes(name)) return connectFails(endpoint, addr, args, name);
     if (!(name in SCENARIOS)) return { skip: `this peer has no scenario ${name}` };
     const conn = await endpoint.connect(addr, bytes(args.alpn));

@@ -68,7 +68,8 @@ def code_of(text):
 async def bind(args, alpns):
     builder = iroh.EndpointBuilder()
     builder.apply_minimal()
-    builder.relay_mode(iroh.RelayMode.disabled())
+    relay = args.relay and iroh.RelayMode.custom_from_urls([args.relay])
+    builder.relay_mode(relay or iroh.RelayMode.disabled())
     builder.bind_addr(args.bind)
     if args.secret:
         builder.secret_key(bytes.fromhex(args.secret))
@@ -217,7 +218,9 @@ async def serve(args):
     # An endpoint also binds the wildcard of the other family, which no test should use.
     host = args.bind.rpartition(":")[0]
     addrs = [a for a in endpoint.bound_sockets() if a.rpartition(":")[0] == host]
-    addr = iroh.EndpointAddr(ident, None, addrs)
+    if args.relay:
+        await endpoint.online()
+    addr = iroh.EndpointAddr(ident, args.relay, addrs)
     emit(id=ident.to_bytes().hex(), addrs=addrs, ticket=str(iroh.EndpointTicket.from_addr(addr)))
     tasks = set()
     keep(tasks, accept_all(args, endpoint, tasks))
@@ -363,9 +366,27 @@ async def hold(conn, seconds):
     return await echo_bi(conn, 1000)
 
 
+def way_of(conn):
+    path = next((p for p in conn.paths() if p.is_selected), None)
+    return "none" if path is None else "relay" if path.is_relay else "direct"
+
+
+def echo_by(kind):
+    """An echo over the way that the scenario is about."""
+    async def scenario(conn, size):
+        end = time.monotonic() + 20
+        while way_of(conn) != kind and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        check(way_of(conn) == kind, f"the path is {way_of(conn)}, not {kind}")
+        result = await echo_bi(conn, size)
+        check(way_of(conn) == kind, f"the path became {way_of(conn)}")
+        return {**result, "path": kind}
+    return scenario
+
+
 SCENARIOS = {"echo-bi": echo_bi, "echo-uni": echo_uni, "hash": echo_bi, "parallel": parallel, "datagrams": datagrams,
              "reset": reset, "stop": stop, "close": close, "send-reset": send_reset, "send-stop": send_stop,
-             "idle": idle, "hold": hold}
+             "idle": idle, "hold": hold, "relayed": echo_by("relay"), "direct": echo_by("direct")}
 CONNECT_FAILS = ("refused", "wrong-alpn", "wrong-id")
 
 
@@ -392,7 +413,7 @@ async def connect_fails(endpoint, addr, args, name):
 
 async def run_scenario(endpoint, args):
     name, *words = args.do
-    addr = iroh.EndpointAddr(iroh.EndpointId.from_bytes(bytes.fromhex(args.id)), None, args.addr)
+    addr = iroh.EndpointAddr(iroh.EndpointId.from_bytes(bytes.fromhex(args.id)), args.relay, args.addr)
     if name in CONNECT_FAILS:
         return await connect_fails(endpoint, addr, args, name)
     words = [int(w) if w.isdigit() else w for w in words]
@@ -430,13 +451,14 @@ def arguments():
         role.add_argument("--secret")
         role.add_argument("--alpn", default="interop/echo/0")
         role.add_argument("--bind", default="127.0.0.1:0")
+        role.add_argument("--relay")
         role.add_argument("--for", dest="limit", type=float, default=limit)
         if name == "serve":
             role.add_argument("--retry", action="store_true")
             role.add_argument("--refuse", action="store_true")
         else:
             role.add_argument("--id", required=True)
-            role.add_argument("--addr", action="append", required=True)
+            role.add_argument("--addr", action="append", default=[])
             role.add_argument("--do", nargs="+", required=True)
     return parser.parse_args()
 
