@@ -16,7 +16,8 @@
 #include "base/list.h"
 #include "sys/sockaddr.h"
 
-#define URL_ROOM 512         // bytes; a host name has at most 253
+#define HOST_MAX 400         // bytes; a name has at most 254
+#define URL_ROOM 512         // bytes for a host with scheme and port
 #define FAMILY_RACE 250L     // ms that the first address family is ahead (RFC 8305, section 5)
 #define SOCKETS_PER_TURN 64  // ready descriptors that libcurl hears of before it is asked for results
 
@@ -42,7 +43,8 @@ struct sys_stream {
     list_link link;
     sys_streams *group;
     CURL *easy;
-    int state;  // as sys_stream_state
+    struct curl_slist *full_name;  // where to connect to, if the host ends in a dot
+    int state;                     // as sys_stream_state
     bool tls;
     bool readable, blocked, want_write;
     socket_watch socket;  // once open
@@ -223,22 +225,33 @@ static int set_options(sys_stream *s, const char *url) {
     return ok ? 0 : IROH_ERR_NOMEM;
 }
 
-static int begin(sys_stream *s, const char *url) {
+// A name that ends in a dot is looked up as it is, but certificates name the host without.
+static int set_full_name(sys_stream *s, const char *host, size_t host_len, uint16_t port) {
+    char text[URL_ROOM];
+    (void)snprintf(text, sizeof text, "::%.*s:%u", (int)host_len, host, port);
+    s->full_name = curl_slist_append(NULL, text);
+    return s->full_name != NULL && curl_easy_setopt(s->easy, CURLOPT_CONNECT_TO, s->full_name) == CURLE_OK
+               ? 0
+               : IROH_ERR_NOMEM;
+}
+
+static int begin(sys_stream *s, const char *host, size_t host_len, uint16_t port) {
+    char url[URL_ROOM];
+    size_t plain_len = host_len > 1 && host[host_len - 1] == '.' ? host_len - 1 : host_len;
+    (void)snprintf(url, sizeof url, "%s://%.*s:%u/", s->tls ? "https" : "http", (int)plain_len, host, port);
     s->easy = curl_easy_init();
     if (s->easy == NULL)
         return IROH_ERR_NOMEM;
     int r = set_options(s, url);
+    if (r == 0 && plain_len < host_len)
+        r = set_full_name(s, host, host_len, port);
     if (r == 0 && curl_multi_add_handle(s->group->multi, s->easy) != CURLM_OK)
         r = IROH_ERR_IO;
     return r;
 }
 
 int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port, sys_stream **out) {
-    char url[URL_ROOM];
-    int n = host_len < URL_ROOM
-                ? snprintf(url, sizeof url, "%s://%.*s:%u/", tls ? "https" : "http", (int)host_len, host, port)
-                : URL_ROOM;
-    if (n < 0 || n >= URL_ROOM)
+    if (host_len > HOST_MAX)
         return IROH_ERR_TOO_LARGE;
     sys_stream *s = calloc(1, sizeof *s);
     if (s == NULL)
@@ -249,7 +262,7 @@ int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len,
     s->socket.group = g;
     list_init(&s->socket.link);
     list_push_back(&g->streams, &s->link);
-    int r = begin(s, url);
+    int r = begin(s, host, host_len, port);
     if (r != 0) {
         sys_stream_close(s);
         return r;
@@ -267,6 +280,7 @@ void sys_stream_close(sys_stream *s) {
         (void)curl_multi_remove_handle(s->group->multi, s->easy);
         curl_easy_cleanup(s->easy);
     }
+    curl_slist_free_all(s->full_name);
     free(s);
 }
 
