@@ -245,10 +245,11 @@ static bool transmit_path(quic_conn *c, quic_path *p, uint64_t now, uint8_t *roo
     if (!may_send(c, p))
         return false;
     bool carries = c->path_count == 1 || p->abandoned || quic_conn_path_carries_data(c, p);
-    if (quic_conn_can_send_1rtt(c) || quic_conn_can_send_0rtt(c))
-        total = build_batch(c, p, carries, room, room_len, max_segments, now, &segment);
-    if (total == 0 && c->state == CONN_OPEN && !p->abandoned)
+    // Before data: a transfer that always has some would never find out about larger datagrams.
+    if (c->state == CONN_OPEN && !p->abandoned)
         segment = total = quic_conn_build_mtu_probe(c, p, room, room_len, now);
+    if (total == 0 && (quic_conn_can_send_1rtt(c) || quic_conn_can_send_0rtt(c)))
+        total = build_batch(c, p, carries, room, room_len, max_segments, now, &segment);
     bool wanted = carries && data_waits(c);
     if (total == 0 && (p->pacing_at == TIME_NEVER || !wanted) && quic_conn_window_left(c, p) >= p->mtud.current)
         note_app_limited(c, p);
