@@ -108,7 +108,8 @@ static void fall_back(quic_mtud *m, uint64_t now) {
 }
 
 bool quic_mtud_lost(quic_mtud *m, uint64_t now, uint64_t pn, uint16_t size) {
-    if (size <= MTUD_MIN || m->current <= MTUD_MIN || pn < m->delivered_size_pn)
+    // A smaller one was sent before the size grew: a path that shrinks loses those of the present size as well.
+    if (size < m->current || m->current <= MTUD_MIN || pn < m->delivered_size_pn)
         return false;
     // What follows on a counted loss without a gap belongs to the same burst.
     bool same = m->suspicious > 0 && pn <= m->burst_pn + 1;

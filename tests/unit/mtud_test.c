@@ -206,6 +206,21 @@ static quic_mtud found(uint16_t size) {
     return m;
 }
 
+// Congestion takes packets that were sent before the size grew, and none of that size has been acknowledged yet.
+static void losses_of_a_former_size_are_no_black_hole(void **state) {
+    (void)state;
+    quic_mtud m = started(UPPER);
+    (void)search(&m, NOW, UPPER);
+    for (uint64_t pn = 0; pn < 1000; pn += 10)
+        assert_false(quic_mtud_lost(&m, NOW, pn, UPPER - 1));
+    assert_int_equal(m.current, UPPER);
+    uint64_t pn = 1000;
+    while (!quic_mtud_lost(&m, NOW, pn, UPPER) && pn < 2000)
+        pn += 10;
+    assert_int_equal(pn, 1030);
+    assert_int_equal(m.current, MTUD_MIN);
+}
+
 static void a_black_hole_is_noticed_after_four_bursts(void **state) {
     (void)state;
     quic_mtud m = found(UPPER);
@@ -316,6 +331,7 @@ int main(void) {
         cmocka_unit_test(strange_reports_change_nothing),
         cmocka_unit_test(a_probe_that_arrives_late_still_counts),
         cmocka_unit_test(the_peers_limit_is_kept),
+        cmocka_unit_test(losses_of_a_former_size_are_no_black_hole),
         cmocka_unit_test(a_black_hole_is_noticed_after_four_bursts),
         cmocka_unit_test(losses_below_a_later_delivery_are_not_suspicious),
         cmocka_unit_test(a_delivery_clears_the_suspicion),
