@@ -1,5 +1,5 @@
-// Congestion controllers on one bottleneck: goodput and queueing delay over a grid of rate, round-trip time, random loss
-// and buffer, in virtual time, as a markdown table.
+// Congestion controllers on one bottleneck: goodput and queueing delay over a grid of rate, round-trip time, loss and
+// buffer, in virtual time, as a markdown table.
 //
 // A client sends one stream to a server, both real QUIC endpoints with the simulator's TLS. Between them is a link of
 // fixed rate with a drop-tail buffer; the way back only delays. The network is this file's own, smaller than that of
@@ -19,6 +19,8 @@
 
 #define ROOM 65536
 #define SEGMENTS 16
+#define SEND_BUFFER_TRIPS                                                                                              \
+    6  // round trips over a full buffer for which the sender may repeat a datagram that is lost again
 #define CHUNK 65536
 #define DATAGRAM_MAX 1500
 #define BUFFER_DATAGRAMS 4  // that every buffer holds, however little the path does
@@ -125,7 +127,7 @@ static void open_node(node *n, const cell *c, uint8_t index) {
     quic_transport *t = &config.transport;
     t->congestion = c->controller;
     t->stream_window = t->conn_window = UINT64_C(1) << 32;
-    t->send_buffer = 2 * (bdp_of(c) + buffer_of(c)) + (UINT64_C(1) << 20);
+    t->send_buffer = SEND_BUFFER_TRIPS * (bdp_of(c) + buffer_of(c)) + (UINT64_C(1) << 20);
     n->address = addr_ip4((uint8_t[4]){10, 0, 0, index}, 1000);
     n->out.last = &n->out.first;
     if (quic_endpoint_new(&config, &n->ep) != 0)
