@@ -214,7 +214,16 @@ static void apply_params(quic_conn *c) {
     quic_mtud_set_upper(&c->path->mtud, config.mtu_max);
 }
 
-static int take_params(quic_conn *c, const tls_backend *backend) {
+static void log_params(quic_conn *c, uint64_t now) {
+    quic_params own;
+    if (c->qlog == NULL)
+        return;
+    own_params(c, &own);
+    quic_qlog_parameters(c->qlog, now, true, &own);
+    quic_qlog_parameters(c->qlog, now, false, &c->peer);
+}
+
+static int take_params(quic_conn *c, const tls_backend *backend, uint64_t now) {
     size_t len;
     const uint8_t *bytes = backend->peer_params(c->tls, &len);
     if (bytes == NULL)
@@ -226,6 +235,7 @@ static int take_params(quic_conn *c, const tls_backend *backend) {
         return r;
     c->peer = fresh;
     c->params_taken = true;
+    log_params(c, now);
     if (!cids_match(c, &fresh))
         return QUIC_TRANSPORT_PARAMETER_ERROR;
     // A server may speak before the handshake is complete; a client trusts the values only once it is.
@@ -245,15 +255,17 @@ static int keep_identity(quic_conn *c, const tls_backend *backend) {
     size_t len;
     const uint8_t *alpn = backend->alpn(c->tls, &len);
     const uint8_t *key = backend->peer_key(c->tls);
-    if (alpn == NULL || key == NULL)
+    if (alpn == NULL || (key == NULL && c->role == QUIC_CLIENT))
         return QUIC_CRYPTO_ERROR + TLS_ALERT_NO_APPLICATION_PROTOCOL;
     c->alpn = malloc(len > 0 ? len : 1);
     if (c->alpn == NULL)
         return QUIC_INTERNAL_ERROR;
     memcpy(c->alpn, alpn, len);
     c->alpn_len = len;
-    memcpy(c->peer_key, key, 32);
-    c->peer_key_known = true;
+    // A client without a name may only be served by a TLS that was told so.
+    if (key != NULL)
+        memcpy(c->peer_key, key, 32);
+    c->peer_key_known = key != NULL;
     const uint8_t *exporter = backend->exporter_secret(c->tls, &len);
     if (exporter == NULL || len > sizeof c->exporter)
         return QUIC_INTERNAL_ERROR;

@@ -99,6 +99,7 @@ void loop_free(relay_loop *l) {
         next = mail->next;
         free_letter(mail);
     }
+    qad_free(l->qad);
     listeners_close(l);
     relay_hub_dispose(&l->hub);
     heap_dispose(&l->timers);
@@ -137,7 +138,7 @@ static uint64_t next_deadline(const relay_loop *l) {
     at = time_min(time_min(at, l->reload_at), time_min(l->accept_at, conn_tls_rest_at(l)));
     if (l->stop_by != 0)
         at = time_min(at, l->stop_by);
-    return at;
+    return l->qad != NULL ? time_min(at, qad_deadline(l->qad)) : at;
 }
 
 static void on_time(relay_loop *l) {
@@ -165,6 +166,8 @@ static void stop(relay_loop *l) {
     l->stop_by = time_add(now, STOP_TIMEOUT);
     listeners_close(l);
     l->accept_at = TIME_NEVER;
+    qad_free(l->qad);
+    l->qad = NULL;
     for (list_link *at = l->conns.next, *next; at != &l->conns; at = next) {
         conn *c = list_entry(at, conn, link);
         next = at->next;
@@ -238,6 +241,8 @@ static void turn(relay_loop *l) {
     unsigned wants;
     for (relay_session *s; (s = relay_hub_next(&l->hub, &wants)) != NULL;)
         conn_do(s->user, wants);
+    if (l->qad != NULL)
+        qad_turn(l->qad, loop_now(l));
     loop_send(l);
     show(l);
     bury(l);

@@ -196,6 +196,23 @@ static int open_listener(iroh_relay *r, int which, const char *text, int serves,
     return 0;
 }
 
+static int open_discovery(iroh_relay *r) {
+    const char *text = r->config.quic_bind;
+    addr bind;
+    if (text == NULL)
+        return 0;
+    if (addr_parse(&bind, text, strlen(text)) != 0) {
+        log_line(&r->log, LOG_ERROR, "%s is no address with a port", text);
+        return IROH_ERR_ARG;
+    }
+    int result = qad_new(r->loops[0], &bind, &r->quic_bound, &r->loops[0]->qad);
+    if (result != 0)
+        return bind_error(r, text, result);
+    (void)addr_format(&r->quic_bound, r->texts[LISTENERS]);
+    log_line(&r->log, LOG_INFO, "listening on %s for address discovery", r->texts[LISTENERS]);
+    return 0;
+}
+
 static int open_listeners(iroh_relay *r) {
     const iroh_relay_config *c = &r->config;
     int serves = c->https_bind != NULL ? SERVES_CAPTIVE : SERVES_ALL;
@@ -204,7 +221,7 @@ static int open_listeners(iroh_relay *r) {
         result = open_listener(r, LISTEN_HTTPS, c->https_bind, SERVES_ALL, true, r->loop_count);
     if (result == 0)
         result = open_listener(r, LISTEN_METRICS, c->metrics_bind, SERVES_METRICS, false, 1);
-    return result;
+    return result == 0 ? open_discovery(r) : result;
 }
 
 // --- Start and stop

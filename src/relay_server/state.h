@@ -279,8 +279,10 @@ void callback_free(struct callback *cb);
 
 // --- qad.c
 
-int qad_new(relay_loop *l, struct qad **out);
-void qad_free(struct qad *q);
+// `bind` may have port 0; *bound is what it became. IROH_ERR_BIND (with errno set), IROH_ERR_UNSUPPORTED, IROH_ERR_NOMEM,
+// IROH_ERR_CRYPTO.
+int qad_new(relay_loop *l, const addr *bind, addr *bound, struct qad **out);
+void qad_free(struct qad *q);  // tells clients; null is ignored
 void qad_turn(struct qad *q, uint64_t now);
 uint64_t qad_deadline(const struct qad *q);
 

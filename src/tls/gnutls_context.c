@@ -72,6 +72,7 @@ tls_context *tls_context_new(const tls_identity *identity, const entropy *random
         return NULL;
     tickets_init(&c->tickets, random);
     c->random = *random;
+    c->certificate = identity->certificate;
     entropy_fill(random, c->hash_key, sizeof c->hash_key);
     if (gnutls_certificate_allocate_credentials(&c->credentials) == 0 && set_identity(c->credentials, identity) &&
         gnutls_priority_init(&c->priorities, PRIORITY_START DEFAULT_SUITES PRIORITY_REST, NULL) == 0)

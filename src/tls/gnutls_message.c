@@ -209,15 +209,16 @@ static int on_client_hello(tls_session *s, const uint8_t *body, size_t len) {
         return on_second_hello(s, &hello);
     s->hello_seen = true;
     hash_hello(s, &hello, s->hello_hash);
-    if (!hello_span_has(&hello.client_types, CERTIFICATE_RAW_KEY) ||
-        !hello_span_has(&hello.server_types, CERTIFICATE_RAW_KEY))
+    bool raw_keys = hello_span_has(&hello.client_types, CERTIFICATE_RAW_KEY) &&
+                    hello_span_has(&hello.server_types, CERTIFICATE_RAW_KEY);
+    if (!raw_keys && s->certificate == NULL)
         return tls_fail(s, TLS_ALERT_HANDSHAKE_FAILURE);
     if (!choose_alpn(s, &hello.alpns))
         return tls_fail(s, TLS_ALERT_NO_APPLICATION_PROTOCOL);
     if (hello.params.p == NULL)
         return tls_fail(s, TLS_ALERT_MISSING_EXTENSION);
     int r = keep_params(s, hello.params.p, hello.params.len);
-    return r == 0 ? use_ticket(s, &hello) : r;
+    return r == 0 && s->certificate == NULL ? use_ticket(s, &hello) : r;
 }
 
 // --- Client: EncryptedExtensions and tickets
@@ -315,9 +316,11 @@ static int on_new_session_ticket(tls_session *s, const uint8_t *body, size_t len
 static int check_as_server(tls_session *s, uint8_t type, const uint8_t *body, size_t len) {
     if (!s->is_done && type == MSG_CLIENT_HELLO)
         return on_client_hello(s, body, len);
-    if (!s->is_done && type == MSG_CERTIFICATE)
+    if (!s->is_done && type == MSG_FINISHED)
+        return 0;
+    if (!s->is_done && s->certificate == NULL && type == MSG_CERTIFICATE)
         return on_certificate(s, body, len);
-    if (!s->is_done && (type == MSG_CERTIFICATE_VERIFY || type == MSG_FINISHED))
+    if (!s->is_done && s->certificate == NULL && type == MSG_CERTIFICATE_VERIFY)
         return 0;
     return tls_fail(s, TLS_ALERT_UNEXPECTED_MESSAGE);
 }
@@ -368,7 +371,8 @@ int tls_check_done(tls_session *s) {
             return tls_fail(s, TLS_ALERT_INTERNAL_ERROR);
         memcpy(s->peer_key, key, TLS_KEY);
     }
-    if (!key_is_proven(s) || !s->params_known || s->alpn_len == 0 || !s->has_exporter || s->suite == NULL)
+    if ((s->certificate == NULL && !key_is_proven(s)) || !s->params_known || s->alpn_len == 0 || !s->has_exporter ||
+        s->suite == NULL)
         return tls_fail(s, TLS_ALERT_INTERNAL_ERROR);
     // A server that takes early data must stay with what it was sent under.
     if (s->role == TLS_CLIENT && early &&

@@ -345,6 +345,8 @@ int tls_send_ticket(tls_session *s) {
         return s->failure;
     if (s->role != TLS_SERVER || !s->is_done)
         return IROH_ERR_ARG;
+    if (s->certificate != NULL)
+        return 0;
     int r = gnutls_session_ticket_send(s->tls, 1, 0);
     return r >= 0 ? 0 : failed(s, r);
 }

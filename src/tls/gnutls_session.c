@@ -152,18 +152,24 @@ static int set_server(tls_session *s) {
         GNUTLS_EXT_FLAG_OVERRIDE_INTERNAL | GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE);
     if (r != 0)
         return r;
-    gnutls_certificate_server_set_request(s->tls, GNUTLS_CERT_REQUIRE);
+    if (s->certificate == NULL)
+        gnutls_certificate_server_set_request(s->tls, GNUTLS_CERT_REQUIRE);
     gnutls_db_set_cache_expiration(s->tls, TICKET_LIFETIME);
     return gnutls_record_set_max_early_data_size(s->tls, TLS_EARLY_DATA_ANY);
+}
+
+static int set_identity(tls_session *s) {
+    if (s->certificate != NULL)
+        return web_certificate_apply(s->certificate, s->tls);
+    int r = tls_set_priorities(s->context, s->tls, s->suites, s->suite_count);
+    return r == 0 ? gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, s->context->credentials) : r;
 }
 
 static int configure(tls_session *s) {
     gnutls_session_set_ptr(s->tls, s);
     tls_run_attach(s);
     gnutls_handshake_set_max_packet_length(s->tls, HANDSHAKE_HEADER + HANDSHAKE_BODY_MAX);
-    int r = tls_set_priorities(s->context, s->tls, s->suites, s->suite_count);
-    if (r == 0)
-        r = gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, s->context->credentials);
+    int r = set_identity(s);
     if (r == 0)
         r = gnutls_session_ext_register(s->tls, "quic_transport_parameters", EXT_QUIC_PARAMS, GNUTLS_EXT_TLS, ignore,
                                         send_params, NULL, NULL, NULL,
@@ -234,6 +240,8 @@ int tls_session_new(tls_context *c, const tls_config *config, tls_session **out)
     if (s == NULL)
         return IROH_ERR_NOMEM;
     s->context = c;
+    if (c->certificate != NULL && config->role == TLS_SERVER)
+        s->certificate = web_certificate_ref(*c->certificate);
     int r = copy_config(s, config);
     if (r == 0)
         r = tls_session_open(s);
@@ -256,6 +264,7 @@ void tls_session_free(tls_session *s) {
     free(s->inbox);
     free(s->peer_params);
     ticket_free(s->ticket);
+    web_certificate_unref(s->certificate);
     wipe(s, sizeof *s);
     free(s);
 }

@@ -13,6 +13,7 @@
 #include "tls/client_hello.h"
 #include "tls/tickets.h"
 #include "tls/tls.h"
+#include "tls/web_server.h"
 
 #define TLS_KEY 32                      // an Ed25519 key
 #define TLS_SUITES 3                    // that exist
@@ -39,6 +40,7 @@ struct tls_context {
     entropy random;
     tickets tickets;
     uint8_t hash_key[32];
+    struct web_certificate *const *certificate;  // null: the raw key
 };
 
 // A stored session of a client, read; pointers borrow from the stored bytes.
@@ -55,6 +57,7 @@ typedef struct tls_resume {
 struct tls_session {
     tls_context *context;
     gnutls_session_t tls;
+    struct web_certificate *certificate;  // a reference; null: the raw key
     tls_role role;
     tls_callbacks callbacks;
     void *user;

@@ -50,9 +50,14 @@ typedef struct tls_callbacks {
     void (*keylog)(void *user, const char *line);
 } tls_callbacks;
 
+struct web_certificate;
+
 typedef struct tls_identity {
     uint8_t seed[32];  // Ed25519 secret key
     uint8_t public_key[32];
+    // Null; or, for servers alone, an X.509 certificate instead (tls/web_server.h): it is looked up through this pointer
+    // when a handshake begins. Clients are then asked for no certificate and get no tickets. Borrowed.
+    struct web_certificate *const *certificate;
 } tls_identity;
 
 typedef struct tls_config {
@@ -101,12 +106,13 @@ typedef struct tls_backend {
     const uint8_t *(*peer_params)(const tls_session *s, size_t *len);
     // The chosen ALPN, borrowed; null before it is chosen.
     const uint8_t *(*alpn)(const tls_session *s, size_t *len);
-    // The peer's 32-byte Ed25519 key, borrowed; null before it is known. Restored on resumption.
+    // The peer's 32-byte Ed25519 key, borrowed; null before it is known, and for a client that was not asked for it.
+    // Restored on resumption.
     const uint8_t *(*peer_key)(const tls_session *s);
     // The exporter master secret of `*len` bytes, borrowed; null before done.
     const uint8_t *(*exporter_secret)(const tls_session *s, size_t *len);
 
-    // Server, after done: sends one ticket with early data allowed (or not). 0 or an error as receive.
+    // Server, after done: sends one ticket with early data allowed (or not), unless it gives none. 0 or an error as receive.
     int (*send_ticket)(tls_session *s);
 } tls_backend;
 

@@ -13,10 +13,13 @@
 
 // What clients of today speak, and AEAD suites alone, since the record layer knows no others. The server's order of suites
 // counts: AES-128-GCM costs least.
-#define PRIORITIES                                                                                                     \
-    "NONE:+VERS-TLS1.3:+VERS-TLS1.2:+AEAD:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+ECDHE-ECDSA:+ECDHE-RSA"        \
-    ":+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+SIGN-ALL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-DSA-SHA1"        \
-    ":+COMP-NULL:+CTYPE-X509:%SERVER_PRECEDENCE"
+#define SUITES ":+AEAD:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+ECDHE-ECDSA:+ECDHE-RSA"
+#define GROUPS ":+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1"
+#define SIGNATURES ":+SIGN-ALL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-DSA-SHA1"
+#define REST SUITES GROUPS SIGNATURES ":+COMP-NULL:+CTYPE-X509:%SERVER_PRECEDENCE"
+#define PRIORITIES "NONE:+VERS-TLS1.3:+VERS-TLS1.2" REST
+// QUIC forbids what makes old middleboxes content (RFC 9001, section 8.4).
+#define QUIC_PRIORITIES "NONE:+VERS-TLS1.3" REST ":%DISABLE_TLS13_COMPAT_MODE"
 
 struct web_certificate {
     atomic_uint references;
@@ -83,6 +86,11 @@ web_certificate *web_certificate_ref(web_certificate *c) {
 void web_certificate_unref(web_certificate *c) {
     if (c != NULL && atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) == 1)
         certificate_free(c);
+}
+
+int web_certificate_apply(const web_certificate *c, struct gnutls_session_int *tls) {
+    int r = gnutls_priority_set_direct(tls, QUIC_PRIORITIES, NULL);
+    return r == 0 ? gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, c->credentials) : r;
 }
 
 // --- Bytes in and out

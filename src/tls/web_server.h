@@ -51,4 +51,11 @@ int web_handshake_secrets(const web_handshake *h, web_secrets *out);
 int web_handshake_export(const web_handshake *h, const char *label, const void *context, size_t context_len,
                          uint8_t *out, size_t len);
 
+// --- For the peer TLS, which lends itself to servers with a certificate (tls_identity)
+
+struct gnutls_session_int;
+
+// Makes a session of GnuTLS show the certificate, in TLS 1.3 and for QUIC. 0 or an error of GnuTLS.
+int web_certificate_apply(const web_certificate *c, struct gnutls_session_int *tls);
+
 #endif
