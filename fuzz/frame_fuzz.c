@@ -30,7 +30,7 @@ static text_hash qlog_of(const uint8_t *payload, size_t len) {
     const quic_qlog_sink sink = {.write = take_text, .user = &h};
     quic_qlog *q = quic_qlog_new(QUIC_CLIENT, &odcid, &sink);
     require(q != NULL);
-    quic_qlog_packet_received(q, 1, QUIC_1RTT, 0, 0, payload, len);
+    quic_qlog_packet_received(q, 1, &(quic_qlog_packet){.type = QUIC_1RTT}, payload, len);
     quic_qlog_free(q);
     return h;
 }

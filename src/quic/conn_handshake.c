@@ -352,7 +352,7 @@ int quic_conn_crypto_received(quic_conn *c, tls_level level, uint64_t now) {
     }
     int r = feed(c, backend, level, crypto);
     if (r == 0 && !c->params_taken)
-        r = take_params(c, backend);
+        r = take_params(c, backend, now);
     if (r == 0 && c->state == CONN_HANDSHAKING && backend->done(c->tls))
         r = completed(c, backend, now);
     if (r == 0 && c->state == CONN_OPEN && (c->role == QUIC_SERVER || c->tickets >= CONN_TICKETS))

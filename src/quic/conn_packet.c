@@ -135,7 +135,7 @@ size_t quic_open_packet_finish(quic_conn *c, quic_path *p, quic_open_packet *k, 
     size_t len = k->pn_offset + k->pn_size + payload + AEAD_TAG;
     if (k->type != QUIC_1RTT)
         quic_packet_set_length(k->start, k->pn_offset, len);
-    quic_qlog_packet_sent(c->qlog, now, k->type, k->pn, len, k->b.w.start, payload);
+    quic_qlog_packet_sent(c->qlog, now, &(quic_qlog_packet){k->type, p->id, k->pn, len}, k->b.w.start, payload);
     int r = quic_packet_seal(k->keys, k->hp, k->start, k->pn_offset, k->pn_size, payload, p->id, k->pn);
     if (r < 0)
         return 0;

@@ -143,7 +143,8 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         client_authenticated(c, packet, in);
     else if (c->hs != NULL)
         server_authenticated(c, packet, in);
-    quic_qlog_packet_received(c->qlog, in->now, packet->type, pn, packet->len, payload, len);
+    quic_qlog_packet_received(c->qlog, in->now, &(quic_qlog_packet){packet->type, in->path->id, pn, packet->len},
+                              payload, len);
     uint64_t frame_type = 0;
     int error = len == 0 ? QUIC_PROTOCOL_VIOLATION : quic_conn_frames(c, &r, payload, len, &frame_type);
     if (error != 0) {
@@ -172,7 +173,9 @@ static void accept_packet(quic_conn *c, const quic_packet *packet, const incomin
         maybe_migrate(c, in, &r);
 }
 
-static void open_failed(quic_conn *c, uint64_t now) {
+static void open_failed(quic_conn *c, const quic_packet *packet, uint32_t path, uint64_t now) {
+    const quic_qlog_packet dropped = {packet->type, path, QUIC_PN_NONE, packet->len};
+    quic_qlog_packet_dropped(c->qlog, now, &dropped, "payload_decrypt_error");
     c->keys.failed_opens++;
     if (c->keys.suite != NULL && c->keys.failed_opens > c->keys.suite->integrity_limit)
         quic_conn_fail(c, QUIC_AEAD_LIMIT_REACHED, 0, "", now);
@@ -204,7 +207,7 @@ static void receive_short(quic_conn *c, const quic_packet *packet, incoming_data
     int len = quic_key_phases_open(&c->keys, packet->bytes, packet->len, packet->pn_offset, (size_t)pn_size,
                                    in->cids->id, pn, &new_phase);
     if (len < 0) {
-        open_failed(c, in->now);
+        open_failed(c, packet, in->cids->id, in->now);
         return;
     }
     if (in->path == NULL && !open_path(c, in))
@@ -244,7 +247,7 @@ static void receive_long(quic_conn *c, const quic_packet *packet, const incoming
         return;
     int len = quic_packet_open(keys, packet->bytes, packet->len, packet->pn_offset, (size_t)pn_size, 0, pn);
     if (len < 0) {
-        open_failed(c, in->now);
+        open_failed(c, packet, 0, in->now);
         return;
     }
     if ((packet->bytes[0] & LONG_RESERVED) != 0) {

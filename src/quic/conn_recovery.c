@@ -161,7 +161,7 @@ static void report_loss(quic_conn *c, quic_path *p, const quic_loss_result *lost
     if (p->cc.events != events)
         p->event_lost = 0;
     p->event_lost += lost->lost_packets;
-    quic_qlog_packets_lost(c->qlog, now, lost->lost_packets, lost->lost_bytes);
+    quic_qlog_packets_lost(c->qlog, now, p->id, lost->lost_packets, lost->lost_bytes);
 }
 
 static void detect_loss(quic_conn *c, quic_path *p, quic_space_id id, uint64_t now) {
@@ -280,7 +280,7 @@ int quic_conn_on_ack(quic_conn *c, quic_space_id space_id, quic_path *p, const q
         c->hs->peer_completed_validation = true;
     if (r.acked_eliciting && (c->hs == NULL || c->role == QUIC_SERVER || c->hs->peer_completed_validation))
         p->pto_count = 0;
-    quic_qlog_metrics(c->qlog, now, &p->rtt, p->cc.window, quic_conn_in_flight(c, p));
+    quic_qlog_metrics(c->qlog, now, p->id, &p->rtt, p->cc.window, quic_conn_in_flight(c, p));
     return 0;
 }
 

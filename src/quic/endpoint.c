@@ -302,6 +302,7 @@ int quic_endpoint_connect(quic_endpoint *ep, const quic_connect_config *connect,
     }
     if (ep->config.qlog != NULL)
         c->qlog = ep->config.qlog(ep->config.qlog_user, QUIC_CLIENT, &config.odcid);
+    quic_qlog_started(c->qlog, now, &c->path->local, &c->path->remote);
     quic_conn_update_timer(c, now);
     *out = c;
     return 0;

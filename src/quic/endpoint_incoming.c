@@ -290,6 +290,7 @@ int quic_incoming_accept(quic_incoming *in, uint64_t now, quic_conn **out) {
     }
     if (ep->config.qlog != NULL)
         c->qlog = ep->config.qlog(ep->config.qlog_user, QUIC_SERVER, &config.odcid);
+    quic_qlog_started(c->qlog, now, &c->path->local, &c->path->remote);
     for (size_t i = 0; i < in->count; i++) {
         quic_datagram d = kept_datagram(in, i);
         quic_conn_receive(c, c->path->cids, &d, now);

@@ -87,25 +87,24 @@ void quic_qlog_free(quic_qlog *q) {
 
 // --- Packets
 
-static void write_header(qlog_text *t, quic_packet_type type, uint64_t pn) {
+static void write_header(qlog_text *t, const quic_qlog_packet *p) {
     qlog_text_open(t, "header", '{');
-    qlog_text_string(t, "packet_type", packet_names[type]);
-    if (pn != QUIC_PN_NONE)
-        qlog_text_u64(t, "packet_number", pn);
+    qlog_text_string(t, "packet_type", packet_names[p->type]);
+    if (p->pn != QUIC_PN_NONE)
+        qlog_text_u64(t, "packet_number", p->pn);
+    // Not in the schema, which knows one path only; viewers pass over it.
+    if (p->type == QUIC_1RTT)
+        qlog_text_u64(t, "path_id", p->path);
     qlog_text_close(t, '}');
-}
-
-static void write_raw(qlog_text *t, size_t len) {
     qlog_text_open(t, "raw", '{');
-    qlog_text_u64(t, "length", len);
+    qlog_text_u64(t, "length", p->len);
     qlog_text_close(t, '}');
 }
 
-void quic_qlog_write_packet(quic_qlog *q, uint64_t now, bool sent, quic_packet_type type, uint64_t pn, size_t len,
+void quic_qlog_write_packet(quic_qlog *q, uint64_t now, bool sent, const quic_qlog_packet *packet,
                             const uint8_t *payload, size_t payload_len) {
     qlog_text *t = begin_event(q, now, sent ? "transport:packet_sent" : "transport:packet_received");
-    write_header(t, type, pn);
-    write_raw(t, len);
+    write_header(t, packet);
     qlog_text_open(t, "frames", '[');
     reader r = reader_of(payload, payload_len);
     quic_frame f;
@@ -116,39 +115,33 @@ void quic_qlog_write_packet(quic_qlog *q, uint64_t now, bool sent, quic_packet_t
     end_event(t);
 }
 
-void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, quic_packet_type type, size_t len, const char *trigger) {
+void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet, const char *trigger) {
     if (q == NULL)
         return;
     qlog_text *t = begin_event(q, now, "transport:packet_dropped");
-    write_header(t, type, QUIC_PN_NONE);
-    write_raw(t, len);
+    write_header(t, packet);
     qlog_text_string(t, "trigger", trigger);
     end_event(t);
 }
 
 // --- Recovery
 
-void quic_qlog_packet_lost(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn) {
-    if (q == NULL)
-        return;
-    qlog_text *t = begin_event(q, now, "recovery:packet_lost");
-    write_header(t, type, pn);
-    end_event(t);
-}
-
-void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint64_t packets, uint64_t bytes) {
+void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint32_t path, uint64_t packets, uint64_t bytes) {
     if (q == NULL)
         return;
     qlog_text *t = begin_event(q, now, "recovery:packets_lost");
+    qlog_text_u64(t, "path_id", path);
     qlog_text_u64(t, "packets", packets);
     qlog_text_u64(t, "bytes", bytes);
     end_event(t);
 }
 
-void quic_qlog_metrics(quic_qlog *q, uint64_t now, const quic_rtt *rtt, uint64_t window, uint64_t in_flight) {
+void quic_qlog_metrics(quic_qlog *q, uint64_t now, uint32_t path, const quic_rtt *rtt, uint64_t window,
+                       uint64_t in_flight) {
     if (q == NULL)
         return;
     qlog_text *t = begin_event(q, now, "recovery:metrics_updated");
+    qlog_text_u64(t, "path_id", path);
     if (rtt->sampled) {
         qlog_text_ms(t, "min_rtt", rtt->min);
         qlog_text_ms(t, "latest_rtt", rtt->latest);
@@ -157,14 +150,6 @@ void quic_qlog_metrics(quic_qlog *q, uint64_t now, const quic_rtt *rtt, uint64_t
     qlog_text_ms(t, "rtt_variance", rtt->variation);
     qlog_text_u64(t, "congestion_window", window);
     qlog_text_u64(t, "bytes_in_flight", in_flight);
-    end_event(t);
-}
-
-void quic_qlog_congestion_state(quic_qlog *q, uint64_t now, const char *state) {
-    if (q == NULL)
-        return;
-    qlog_text *t = begin_event(q, now, "recovery:congestion_state_updated");
-    qlog_text_string(t, "new", state);
     end_event(t);
 }
 
@@ -235,7 +220,7 @@ void quic_qlog_handshake_complete(quic_qlog *q, uint64_t now, const char *suite)
     if (q == NULL)
         return;
     qlog_text *t = begin_event(q, now, "connectivity:connection_state_updated");
-    qlog_text_string(t, "new", "handshake_completed");
+    qlog_text_string(t, "new", "handshake_complete");
     end_event(t);
     t = begin_event(q, now, "transport:parameters_set");
     qlog_text_string(t, "owner", "local");

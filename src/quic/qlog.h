@@ -25,30 +25,36 @@ typedef struct quic_qlog_sink {
 quic_qlog *quic_qlog_new(quic_role role, const quic_cid *odcid, const quic_qlog_sink *sink);
 void quic_qlog_free(quic_qlog *q);
 
-// `len`: bytes of the packet in the datagram; `payload`: its frames in plain.
-void quic_qlog_write_packet(quic_qlog *q, uint64_t now, bool sent, quic_packet_type type, uint64_t pn, size_t len,
+// A packet as its header names it. `path` counts for 1-RTT packets only: the path in whose space the number is.
+typedef struct quic_qlog_packet {
+    quic_packet_type type;
+    uint32_t path;
+    uint64_t pn;  // QUIC_PN_NONE: not known
+    size_t len;   // bytes in the datagram
+} quic_qlog_packet;
+
+// `payload`: its frames in plain.
+void quic_qlog_write_packet(quic_qlog *q, uint64_t now, bool sent, const quic_qlog_packet *packet,
                             const uint8_t *payload, size_t payload_len);
 
-static inline void quic_qlog_packet_sent(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn, size_t len,
+static inline void quic_qlog_packet_sent(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet,
                                          const uint8_t *payload, size_t payload_len) {
     if (q != NULL)
-        quic_qlog_write_packet(q, now, true, type, pn, len, payload, payload_len);
+        quic_qlog_write_packet(q, now, true, packet, payload, payload_len);
 }
 
-static inline void quic_qlog_packet_received(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn, size_t len,
+static inline void quic_qlog_packet_received(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet,
                                              const uint8_t *payload, size_t payload_len) {
     if (q != NULL)
-        quic_qlog_write_packet(q, now, false, type, pn, len, payload, payload_len);
+        quic_qlog_write_packet(q, now, false, packet, payload, payload_len);
 }
 
-// `trigger`: a word of the schema, such as "decryption_failure", "duplicate", "key_unavailable".
-void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, quic_packet_type type, size_t len, const char *trigger);
-void quic_qlog_packet_lost(quic_qlog *q, uint64_t now, quic_packet_type type, uint64_t pn);
-void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint64_t packets, uint64_t bytes);  // of one loss event
-void quic_qlog_metrics(quic_qlog *q, uint64_t now, const quic_rtt *rtt, uint64_t window, uint64_t in_flight);
-
-// `state`: "slow_start", "congestion_avoidance", "recovery", "application_limited".
-void quic_qlog_congestion_state(quic_qlog *q, uint64_t now, const char *state);
+// `trigger`: a word of the schema, such as "payload_decrypt_error", "duplicate", "key_unavailable".
+void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet, const char *trigger);
+// Of one loss event on a path; an event of our own, since the schema knows single packets only.
+void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint32_t path, uint64_t packets, uint64_t bytes);
+void quic_qlog_metrics(quic_qlog *q, uint64_t now, uint32_t path, const quic_rtt *rtt, uint64_t window,
+                       uint64_t in_flight);
 
 void quic_qlog_started(quic_qlog *q, uint64_t now, const addr *local, const addr *remote);
 void quic_qlog_parameters(quic_qlog *q, uint64_t now, bool local, const quic_params *p);
