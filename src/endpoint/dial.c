@@ -114,10 +114,12 @@ int iroh_endpoint_connect(iroh_endpoint *ep, const iroh_addr *peer, const void *
         .early = options->early,
     };
     endpoint_enter(ep);
-    iroh_connection *c;
+    iroh_connection *c = NULL;
     int r = find_remotes(ep, peer, remotes);
-    config.remote_count = r > 0 ? (size_t)r : 0;
-    r = r > 0 ? dial(ep, &config, &c) : r;
+    if (r > 0) {
+        config.remote_count = (size_t)r;
+        r = dial(ep, &config, &c);
+    }
     if (r == 0) {
         driver_push(ep, c->core, 0, true);
         r = connection_finish_dial(c, wait_until(timeout_ms));
