@@ -17,6 +17,7 @@
 #define PEER_ADDRS_MAX 8
 #define PEER_ALPNS_MAX 8
 #define PEER_WAIT_MS 20000
+#define SETTLE_MS 2000  // for a slow peer to notice before the connection is closed
 
 typedef struct peer_args {
     const char *secret;  // 64 hex digits, or null for a fresh key

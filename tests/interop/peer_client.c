@@ -511,7 +511,7 @@ static bool send_stop(client *c) {
         int rc = iroh_stream_stop(t.in, number(c, 1));
         ok = rc == 0 || failed_with(c, "stop", rc);
     }
-    sleep_ms(500);
+    sleep_ms(SETTLE_MS);
     transfer_dispose(&t);
     return ok;
 }
