@@ -165,7 +165,7 @@ static int number_of(store_db *db, const char *pragma, int *out) {
 }
 
 static int check_layout(store_db *db) {
-    int version, r = number_of(db, "PRAGMA user_version", &version);
+    int version = 0, r = number_of(db, "PRAGMA user_version", &version);
     if (r != 0)
         return r;
     if (version > LAYOUT || version < 0)
