@@ -1,0 +1,49 @@
+// Answering get and get many.
+#include <stdlib.h>
+
+#include "blobs/provider.h"
+
+int provider_flush(provider_stream *s) {
+    while (s->start < s->end) {
+        int64_t n = iroh_stream_write(s->handle, s->buffer + s->start, s->end - s->start, 0);
+        if (n == IROH_ERR_AGAIN)
+            return 0;
+        if (n < 0)
+            return (int)n;
+        s->start += (size_t)n;
+        s->bytes += (uint64_t)n;
+    }
+    s->start = s->end = 0;
+    return 1;
+}
+
+static int tell(provider_stream *s) {
+    const outgoing_state *state = outgoing_get(s->out);
+    return state->blobs > 0 ? provider_tell_blob(s, state->blobs, state->index, &state->hash, state->size) : 0;
+}
+
+// One buffer at a time: others want to be served too.
+static int send_some(provider_stream *s) {
+    int r = provider_flush(s);
+    if (r != 1)
+        return r;
+    if (s->last != 0)
+        return s->last;
+    s->last = outgoing_write(s->out, s->buffer, PROVIDER_BUFFER, &s->end);
+    r = tell(s);
+    if (r == 0)
+        r = provider_flush(s);
+    return r == 1 ? s->last : r;
+}
+
+int provider_send_start(provider_stream *s) {
+    s->buffer = malloc(PROVIDER_BUFFER);
+    if (s->buffer == NULL)
+        return IROH_ERR_NOMEM;
+    int r = outgoing_new(s->connection->provider->store, &s->request, &s->out);
+    if (r != 0)
+        return r;
+    s->step = send_some;
+    s->events = IROH_POLL_WRITE;
+    return send_some(s);
+}
