@@ -80,6 +80,8 @@ static const value_option value_options[] = {
     {"--relay-token", offsetof(cli_options, relay_token)},
     {"--ca-file", offsetof(cli_options, ca_file)},
     {"--proxy", offsetof(cli_options, proxy)},
+    {"--to", offsetof(cli_options, to)},
+    {"--store", offsetof(cli_options, store)},
 };
 
 static const char **value_place(cli_options *o, const char *name) {

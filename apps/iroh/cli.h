@@ -9,6 +9,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 #define CLI_BIND_MAX 8
 #define CLI_RELAY_MAX 8
+#define CLI_ARGS_MAX 64
 #define CLI_ONLINE_MS 5000  // that a listener waits for its relay before it tells its ticket
 
 typedef struct cli_options {
@@ -35,7 +36,9 @@ typedef struct cli_options {
     const char *only;         // --only TEST
     const char *bytes;        // --bytes N
     const char *congestion;   // --congestion NAME
-    const char *args[4];      // positional
+    const char *to;           // --to DIR
+    const char *store;        // --store DIR
+    const char *args[CLI_ARGS_MAX];  // positional
     size_t arg_count;
 } cli_options;
 
@@ -81,5 +84,8 @@ int cmd_ticket(const cli_options *o);
 int cmd_pipe(const cli_options *o);
 int cmd_ping(const cli_options *o);
 int cmd_perf(const cli_options *o);
+int cmd_send(const cli_options *o);
+int cmd_receive(const cli_options *o);
+int cmd_blob(const cli_options *o);
 
 #endif

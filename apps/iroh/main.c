@@ -20,6 +20,14 @@ static const command commands[] = {
      "  pipe connect-tcp --addr A:P TICKET   accept TCP connections, forward each\n"
      "  pipe listen-unix --socket-path P     the same with unix sockets\n"
      "  pipe connect-unix --socket-path P TICKET"},
+    {"send", cmd_send, "send PATH...                         share files and folders until interrupted; prints a ticket"},
+    {"receive", cmd_receive,
+     "receive TICKET                       fetch what a ticket of send or sendme names into this folder (--to DIR)"},
+    {"blob", cmd_blob,
+     "blob add PATH...                     add files to a store (--store DIR) and print their hashes\n"
+     "  blob get TICKET                      fetch into the store\n"
+     "  blob export HASH --to FILE           write a file\n"
+     "  blob list | gc | verify              what is there; remove what no tag keeps; check it all (and repair)"},
     {"ping", cmd_ping, "ping TICKET | ping serve             measure round trips (--count N, --interval MS)"},
     {"perf", cmd_perf,
      "perf serve                           answer measurements\n"
@@ -46,6 +54,8 @@ static void usage(FILE *to) {
                   "  --proxy URL      reach relays through this HTTP or SOCKS proxy\n"
                   "  --relay-only     never connect directly\n"
                   "  --direct-only    use no relays\n"
+                  "  --to DIR         receive: write there\n"
+                  "  --store DIR      blob: the store, .iroh-blobs if not given\n"
                   "  --json           results as JSON\n"
                   "  -v               say more; repeatable\n"
                   "  --version        print the version\n");
