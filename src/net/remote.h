@@ -11,8 +11,8 @@
 // With many connections to one peer the choice is made between the paths of a few of them: what is good for one of them
 // is good for all.
 //
-// Pure state: it acts through remote_ops on whatever a connection is, over the clock that is passed in. What to do and
-// when follows endpoint.md, section 4 (docs/paths.md tells it in short).
+// Pure state: it acts through remote_ops on whatever a connection is, over the clock that is passed in. docs/paths.md
+// tells the rules in short.
 #ifndef NET_REMOTE_H
 #define NET_REMOTE_H
 
