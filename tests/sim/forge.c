@@ -1,5 +1,7 @@
 #include "forge.h"
 
+#include "quic/conn_send.h"
+
 #define PN_SIZE 4
 #define SUITE_AES_128 0x1301
 #define PARAMS_MAX 512
@@ -82,6 +84,16 @@ size_t forge_packet(const quic_conn *c, const forge_options *o, const uint8_t *f
         quic_packet_set_length(out, pn_offset, whole);
     int n = quic_packet_seal(f.keys, f.hp, out, pn_offset, PN_SIZE, len, f.cids->id, pn);
     return n > 0 ? (size_t)n : 0;
+}
+
+size_t forge_own(quic_conn *c, const uint8_t *frames, size_t len, uint64_t now, uint8_t *out) {
+    quic_open_packet k;
+    if (len > FORGE_PACKET_MAX - FORGE_OVERHEAD ||
+        !quic_open_packet_begin(c, c->path, &k, QUIC_1RTT, out, FORGE_PACKET_MAX, now))
+        return 0;
+    writer_bytes(&k.b.w, frames, len);
+    k.b.flags |= SENT_ACK_ELICITING;
+    return quic_open_packet_finish(c, c->path, &k, now);
 }
 
 size_t forge_retry(const quic_conn *c, const uint8_t *token, size_t len, uint8_t *out) {

@@ -22,6 +22,8 @@ typedef struct forge_options {
 
 // `len` <= FORGE_PACKET_MAX - FORGE_OVERHEAD bytes of frames, which need not be such.
 size_t forge_packet(const quic_conn *c, const forge_options *o, const uint8_t *frames, size_t len, uint8_t *out);
+// The connection `c` itself says these frames, in a packet of its path in use that its books know of. 0: it cannot.
+size_t forge_own(quic_conn *c, const uint8_t *frames, size_t len, uint64_t now, uint8_t *out);
 // To a client: a Retry with a right tag.
 size_t forge_retry(const quic_conn *c, const uint8_t *token, size_t len, uint8_t *out);
 // `list` stands for the versions.

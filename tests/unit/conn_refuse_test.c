@@ -14,7 +14,7 @@
 #include <iroh/error.h>
 
 #include "base/clock.h"
-#include "quic/conn_send.h"
+#include "quic/conn_state.h"
 #include "quic/endpoint_state.h"
 #include "sim/forge.h"
 #include "sim/transfer.h"
@@ -102,25 +102,11 @@ static size_t from_hex(const char *hex, uint8_t *out) {
     return len;
 }
 
-// A packet with these frames by the connection of a node; its length.
-static size_t packet_of(bench *b, size_t from, const uint8_t *frames, size_t len,
-                        uint8_t out[static FORGE_PACKET_MAX]) {
-    quic_open_packet k;
-    quic_conn *c = conn_of(b, from);
-    assert_non_null(c);
-    assert_true(quic_open_packet_begin(c, c->path, &k, QUIC_1RTT, out, FORGE_PACKET_MAX, b->w.now));
-    writer_bytes(&k.b.w, frames, len);
-    assert_false(k.b.w.failed);
-    k.b.flags |= SENT_ACK_ELICITING;
-    size_t n = quic_open_packet_finish(c, c->path, &k, b->w.now);
-    assert_true(n > 0);
-    return n;
-}
-
 // Returns the bytes of the datagram that came from `source` to the server.
 static size_t say_from(bench *b, size_t source, const uint8_t *frames, size_t len) {
     uint8_t packet[FORGE_PACKET_MAX];
-    size_t n = packet_of(b, CLIENT, frames, len, packet);
+    size_t n = forge_own(conn_of(b, CLIENT), frames, len, b->w.now, packet);
+    assert_true(n > 0);
     sim_inject(&b->w, source, SERVER, packet, n);
     run(b, 1);
     return n;
@@ -128,7 +114,8 @@ static size_t say_from(bench *b, size_t source, const uint8_t *frames, size_t le
 
 static void say(bench *b, size_t to, const uint8_t *frames, size_t len) {
     uint8_t packet[FORGE_PACKET_MAX];
-    size_t n = packet_of(b, 1 - to, frames, len, packet);
+    size_t n = forge_own(conn_of(b, 1 - to), frames, len, b->w.now, packet);
+    assert_true(n > 0);
     sim_inject(&b->w, 1 - to, to, packet, n);
     run(b, 1);
 }
