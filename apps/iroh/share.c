@@ -1,10 +1,8 @@
-// For nftw.
-#define _XOPEN_SOURCE 700
-
 #include "share.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,8 +11,8 @@
 
 #define SHOW_EVERY_NS UINT64_C(100000000)
 #define CONNECT_MS 30000
-#define TRIES 3        // connections that bring nothing new before giving up
-#define OPEN_FILES 16  // while a folder is deleted
+#define TRIES 3      // connections that bring nothing new before giving up
+#define DEPTH_MAX 8  // folders in a store
 
 // --- The line
 
@@ -69,15 +67,36 @@ const char *share_text(const char *text, size_t len, char out[static SHARE_TEXT_
 
 // --- Folders and stores
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    (void)at;
-    return remove(path);
+static int remove_in(int parent, const char *name, int depth);
+
+static int remove_entries(DIR *d, int depth) {
+    const struct dirent *e;
+    int r = 0;
+    while ((e = readdir(d)) != NULL) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            r |= remove_in(dirfd(d), e->d_name, depth + 1);
+    }
+    return r;
+}
+
+// Links are deleted, not followed.
+static int remove_in(int parent, const char *name, int depth) {
+    if (unlinkat(parent, name, 0) == 0)
+        return 0;
+    if ((errno != EISDIR && errno != EPERM) || depth == DEPTH_MAX)
+        return -1;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    int r = d != NULL ? remove_entries(d, depth) : -1;
+    if (d != NULL)
+        (void)closedir(d);
+    else if (fd >= 0)
+        (void)close(fd);
+    return r == 0 ? unlinkat(parent, name, AT_REMOVEDIR) : r;
 }
 
 void share_remove_folder(const char *path) {
-    if (nftw(path, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+    if (remove_in(AT_FDCWD, path, 0) != 0 && errno != ENOENT)
         cli_error("cannot delete %s: %s", path, strerror(errno));
 }
 
