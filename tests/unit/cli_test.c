@@ -278,6 +278,16 @@ static void nobody_home_is_an_error(void **state) {
     end_server(&server);
 }
 
+static void relay_options_must_agree(void **state) {
+    (void)state;
+    must_fail("--direct-only", WORDS("pipe", "listen", "--direct-only", "--relay-only"));
+    must_fail("--direct-only", WORDS("pipe", "listen", "--direct-only", "--relay", "http://127.0.0.1:1/"));
+    must_fail("none", WORDS("ping", "serve", "--relay", "none", "--relay-only"));
+    must_fail("none", WORDS("ping", "serve", "--relay", "http://127.0.0.1:1/", "--relay", "none"));
+    must_fail("--relay", WORDS("id", "--relay"));
+    must_fail("no url", WORDS("ping", "serve", LOOPBACK, "--relay", "no url"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(id_makes_a_private_key_file_and_keeps_it, process_kill_all),
@@ -290,6 +300,7 @@ int main(void) {
         cmocka_unit_test_teardown(perf_measures_everything, process_kill_all),
         cmocka_unit_test_teardown(perf_counts_idle_connections, process_kill_all),
         cmocka_unit_test_teardown(nobody_home_is_an_error, process_kill_all),
+        cmocka_unit_test(relay_options_must_agree),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
