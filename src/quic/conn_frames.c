@@ -207,6 +207,11 @@ static void report_streams(quic_conn *c) {
         quic_conn_event(c, events);
 }
 
+// noq puts reports of observed addresses into 0-RTT packets too, where they do not belong: they are left out.
+static bool early_report(const quic_received *r, const quic_frame *f) {
+    return r->type == QUIC_0RTT && (f->type == FRAME_OBSERVED_ADDRESS_V4 || f->type == FRAME_OBSERVED_ADDRESS_V6);
+}
+
 int quic_conn_frames(quic_conn *c, quic_received *r, const uint8_t *payload, size_t len, uint64_t *frame_type) {
     reader in = reader_of(payload, len);
     quic_frame f;
@@ -216,13 +221,13 @@ int quic_conn_frames(quic_conn *c, quic_received *r, const uint8_t *payload, siz
         *frame_type = f.type;
         if (error != 0)
             return error;
-        if ((info->allowed & (1 << r->type)) == 0)
+        if ((info->allowed & (1 << r->type)) == 0 && !early_report(r, &f))
             return QUIC_PROTOCOL_VIOLATION;
         r->eliciting |= info->ack_eliciting;
         r->probing_only &= info->probing;
         // Once we have closed, or this very packet has ended the life of its level, only the peer's close still matters.
         bool over = c->state == CONN_CLOSING || quic_conn_space(c, r->path, r->space) == NULL;
-        if (over && f.type != FRAME_CONNECTION_CLOSE && f.type != FRAME_APPLICATION_CLOSE)
+        if ((over && f.type != FRAME_CONNECTION_CLOSE && f.type != FRAME_APPLICATION_CLOSE) || early_report(r, &f))
             continue;
         error = handler_of(f.type)(c, r, &f);
         if (error != 0)
