@@ -113,6 +113,20 @@ run_interop() {
     if [ "$status" -ne 0 ] && ! grep -q '^FAIL' "$results/interop.log"; then
         echo "FAIL interop: exit status $status: $(tail -n 1 "$results/interop.out")" | tee -a "$results/interop.log"
     fi
+    run_relay_server
+}
+
+run_relay_server() {
+    if [ ! -x build/dev/bin/iroh-relay ]; then
+        echo "FAIL relay: build/dev/bin/iroh-relay is not built" | tee "$results/relay.log"
+        return
+    fi
+    timeout 900 tests/interop/relay_server --relay build/dev/bin/iroh-relay 2>"$results/relay.out" |
+        tee "$results/relay.log"
+    local status=${PIPESTATUS[0]}
+    if [ "$status" -ne 0 ] && ! grep -q '^FAIL' "$results/relay.log"; then
+        echo "FAIL relay: exit status $status: $(tail -n 1 "$results/relay.out")" | tee -a "$results/relay.log"
+    fi
 }
 
 ./scripts/install-deps.sh test || echo "FAIL install-deps: see above" | tee -a "$results/build.log"

@@ -90,5 +90,9 @@ if(IROH_BUILD_TESTS)
             iroh_register(interop interop 1500 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/interop/run --ours
                           $<TARGET_FILE:interop_peer>)
         endif()
+        if(TARGET iroh-relay)
+            iroh_register(interop_relay interop 900 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/interop/relay_server
+                          --relay $<TARGET_FILE:iroh-relay>)
+        endif()
     endif()
 endif()

@@ -129,10 +129,12 @@ static uint64_t ping_due(const relay_session *s) {
     return time_add(time_max(s->heard, s->ping.sent), s->ping_after);
 }
 
-// A client that is not read cannot be blamed for a pong that is not there: it waits behind its own data.
+// A client that is not read cannot be blamed for a pong that is not there: it waits behind its own data. Any other has the
+// longest time of the protocol, whatever its round trip was: a moment in which this machine or the client's stands still
+// must not cost thousands of clients their connections at once.
 static uint64_t pong_due(const relay_session *s) {
     bool excused = s->throttled || (s->limit_told && s->heard > s->ping.sent);
-    return excused ? TIME_NEVER : relay_pinger_deadline(&s->ping);
+    return excused || !s->ping.waiting ? TIME_NEVER : time_add(s->ping.sent, RELAY_PONG_MAX);
 }
 
 static uint64_t next_deadline(const relay_session *s) {
