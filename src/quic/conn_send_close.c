@@ -28,6 +28,17 @@ static bool put_close(const quic_conn *c, quic_open_packet *k) {
     return !k->b.w.failed;
 }
 
+// Everything that was received, whether it was said before or not: nothing is said later, and without it a peer could
+// not tell a close after all of its data had arrived from a loss.
+static void put_acks(quic_conn *c, quic_path *p, quic_open_packet *k, quic_space_id id, uint64_t now) {
+    if (id != QUIC_SPACE_DATA) {
+        quic_open_packet_put_ack(c, p, k->space, k, now, false);
+        return;
+    }
+    for (size_t i = 0; i < c->path_count; i++)
+        quic_open_packet_put_ack(c, c->paths[i], &c->paths[i]->data, k, now, false);
+}
+
 static bool close_packet(quic_conn *c, quic_path *p, quic_open_packet *k, quic_space_id id, uint8_t *at, size_t room,
                          uint64_t now) {
     static const quic_packet_type types[QUIC_SPACES] = {QUIC_INITIAL, QUIC_HANDSHAKE, QUIC_1RTT};
@@ -36,13 +47,11 @@ static bool close_packet(quic_conn *c, quic_path *p, quic_open_packet *k, quic_s
     if (!quic_open_packet_begin(c, p, k, types[id], at, room, now))
         return false;
     // First the close: acknowledgements only where they fit.
-    bool acks = quic_acks_pending(&k->space->acks, now);
     if (!put_close(c, k)) {
         quic_open_packet_abandon(k);
         return false;
     }
-    if (acks)
-        quic_open_packet_put_ack(c, p, k->space, k, now, false);
+    put_acks(c, p, k, id, now);
     return true;
 }
 
