@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobs/store_db_error.h"
 #include "blobs/store_have.h"
-#include "blobs/store_os.h"
 
 #define LAYOUT 1                // PRAGMA user_version
 #define APPLICATION 0x69726f68  // PRAGMA application_id: "iroh"
@@ -26,6 +26,7 @@ enum { FLAG_PROVEN = 1, FLAG_DIRTY = 2 };
 enum {
     GET,
     PUT,
+    INSERT,
     REMOVE,
     NEXT,
     BYTES_GET,
@@ -47,6 +48,9 @@ static const char *const texts[STATEMENTS] = {
             " WHERE hash = ?1",
     [PUT] = "INSERT OR REPLACE INTO blobs(hash, state, place, outboard_place, flags, size, bytes, outboard, have, path,"
             " modified) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [INSERT] =
+        "INSERT OR IGNORE INTO blobs(hash, state, place, outboard_place, flags, size, bytes, outboard, have, path,"
+        " modified) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [REMOVE] = "DELETE FROM blobs WHERE hash = ?1",
     [NEXT] = "SELECT hash FROM blobs WHERE hash > ?1 ORDER BY hash LIMIT 1",
     [BYTES_GET] = "SELECT content FROM bytes WHERE id = ?1",
@@ -69,30 +73,6 @@ struct store_db {
     bool lost;
 };
 
-static int error_of(int code) {
-    switch (code & 0xff) {
-    case SQLITE_NOMEM:
-        return IROH_ERR_NOMEM;
-    case SQLITE_FULL:
-        return IROH_ERR_NO_SPACE;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_CANTOPEN:
-        return IROH_ERR_ACCESS;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_MISMATCH:
-        return IROH_ERR_CORRUPT;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return IROH_ERR_AGAIN;
-    case SQLITE_TOOBIG:
-        return IROH_ERR_TOO_LARGE;
-    default:
-        return IROH_ERR_IO;
-    }
-}
-
 // Runs a statement to its first row: 1, or 0 when there is none.
 static int step(store_db *db, int which) {
     int code = sqlite3_step(db->statements[which]);
@@ -100,13 +80,12 @@ static int step(store_db *db, int which) {
         return 1;
     if (code == SQLITE_DONE)
         return 0;
-    // SQLite knows no limits but that of the disk; those of the process or the user are in errno.
-    int r = (code & 0xff) == SQLITE_IOERR ? store_os_error(sqlite3_system_errno(db->db)) : error_of(code);
+    int r = store_db_error(db->db, code);
     if (db->open && sqlite3_get_autocommit(db->db)) {
         db->open = false;
         db->lost = true;
     }
-    return r == IROH_ERR_NOT_FOUND ? IROH_ERR_IO : r;
+    return r;
 }
 
 static sqlite3_stmt *prepared(store_db *db, int which) {
@@ -150,7 +129,7 @@ static int pragmas(store_db *db, bool power_safe) {
                    "PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY",
                    power_safe ? "FULL" : "OFF", CACHE_KIB);
     int code = sqlite3_exec(db->db, text, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : error_of(code);
+    return code == SQLITE_OK ? 0 : store_db_error(db->db, code);
 }
 
 static int number_of(store_db *db, const char *pragma, int *out) {
@@ -161,7 +140,7 @@ static int number_of(store_db *db, const char *pragma, int *out) {
         code = SQLITE_OK;
     }
     sqlite3_finalize(s);
-    return code == SQLITE_OK ? 0 : error_of(code);
+    return code == SQLITE_OK ? 0 : store_db_error(db->db, code);
 }
 
 static int check_layout(store_db *db) {
@@ -176,14 +155,14 @@ static int check_layout(store_db *db) {
     (void)snprintf(text, sizeof text, "BEGIN; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", layout,
                    APPLICATION, LAYOUT);
     int code = sqlite3_exec(db->db, text, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : error_of(code);
+    return code == SQLITE_OK ? 0 : store_db_error(db->db, code);
 }
 
 static int prepare_all(store_db *db) {
     for (int i = 0; i < STATEMENTS; i++) {
         int code = sqlite3_prepare_v3(db->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL);
         if (code != SQLITE_OK)
-            return error_of(code);
+            return store_db_error(db->db, code);
     }
     return 0;
 }
@@ -196,7 +175,7 @@ int store_db_open(const char *path, bool power_safe, store_db **out) {
     int code = sqlite3_open_v2(path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (db->db != NULL)
         sqlite3_extended_result_codes(db->db, 1);
-    int r = code == SQLITE_OK ? pragmas(db, power_safe) : error_of(code);
+    int r = code == SQLITE_OK ? pragmas(db, power_safe) : store_db_error(db->db, code);
     if (r == 0)
         r = check_layout(db);
     if (r == 0)
@@ -362,13 +341,14 @@ static int old_ids(store_db *db, const uint8_t hash[32], int64_t ids[2]) {
     return r == IROH_ERR_NOT_FOUND || r == IROH_ERR_CORRUPT ? 0 : r;
 }
 
-static int put_columns(store_db *db, const uint8_t hash[32], const store_row *row, const int64_t ids[2]) {
+// `which` is PUT or INSERT.
+static int put_columns(store_db *db, int which, const uint8_t hash[32], const store_row *row, const int64_t ids[2]) {
     uint8_t *have;
     size_t len;
     int r = store_have_encode(&row->have, &have, &len);
     if (r != 0)
         return r;
-    sqlite3_stmt *s = prepared(db, PUT);
+    sqlite3_stmt *s = prepared(db, which);
     bind_bytes(s, 1, hash, 32);
     sqlite3_bind_int(s, 2, row->state);
     sqlite3_bind_int(s, 3, row->place);
@@ -385,26 +365,33 @@ static int put_columns(store_db *db, const uint8_t hash[32], const store_row *ro
         bind_bytes(s, 10, row->path, strlen(row->path));
         sqlite3_bind_int64(s, 11, row->stamp.modified);
     }
-    r = step(db, PUT);
-    done(db, PUT);
+    r = step(db, which);
+    done(db, which);
     free(have);
     return r;
 }
 
-int store_db_put(store_db *db, const uint8_t hash[32], const store_row *row) {
-    int64_t old[2], ids[2] = {0, 0};
-    int r = begin(db);
+static int replace(store_db *db, const uint8_t hash[32], const store_row *row, const int64_t ids[2]) {
+    int64_t old[2];
+    int r = old_ids(db, hash, old);
     if (r == 0)
-        r = old_ids(db, hash, old);
+        r = put_columns(db, PUT, hash, row, ids);
+    if (r == 0)
+        r = bytes_remove(db, old[0]);
+    return r == 0 ? bytes_remove(db, old[1]) : r;
+}
+
+int store_db_put(store_db *db, const uint8_t hash[32], const store_row *row) {
+    int64_t ids[2] = {0, 0};
+    int r = begin(db);
     if (r == 0 && row->data != NULL)
         r = bytes_put(db, row->data, row->size, &ids[0]);
     if (r == 0 && row->outboard_len > 0)
         r = bytes_put(db, row->outboard, row->outboard_len, &ids[1]);
+    // Most rows are new; only where there was one before is it worth looking for the bytes that it leaves behind.
     if (r == 0)
-        r = put_columns(db, hash, row, ids);
-    if (r == 0)
-        r = bytes_remove(db, old[0]);
-    return r == 0 ? bytes_remove(db, old[1]) : r;
+        r = put_columns(db, INSERT, hash, row, ids);
+    return r == 0 && sqlite3_changes(db->db) == 0 ? replace(db, hash, row, ids) : r;
 }
 
 int store_db_remove(store_db *db, const uint8_t hash[32]) {

@@ -7,18 +7,23 @@
 #include "blobs/store_backend.h"
 #include "blobs/store_tree.h"
 
-typedef struct entry {
-    store_node node;
-    uint8_t state, place, outboard_place;
-    bool proven;
-    uint8_t hash[32];
-    uint64_t size;
-    int64_t modified;
+// What blobs of some size or state have, and files that are referred to do not.
+typedef struct extras {
     uint8_t *data;  // inline: `size` bytes
     uint8_t *outboard;
     size_t outboard_len;
-    char *path;
-    ranges *have;  // partial
+    ranges have;  // partial
+} extras;
+
+typedef struct entry {
+    store_node node;
+    uint8_t hash[32];
+    uint64_t size;
+    int64_t modified;
+    extras *extras;  // null when there would be nothing in it
+    uint8_t state, place, outboard_place;
+    bool proven, has_path;
+    char path[];
 } entry;
 
 typedef struct named_file {
@@ -88,62 +93,85 @@ static int copy_ranges(const ranges *from, ranges *to) {
     return 0;
 }
 
-static void empty_entry(entry *e) {
-    free(e->data);
-    free(e->outboard);
-    free(e->path);
-    if (e->have != NULL)
-        ranges_dispose(e->have);
-    free(e->have);
+static void free_extras(extras *c) {
+    if (c == NULL)
+        return;
+    free(c->data);
+    free(c->outboard);
+    ranges_dispose(&c->have);
+    free(c);
 }
 
-// Fills all but node and hash with copies.
-static int fill_entry(entry *e, const store_row *row) {
+static void free_entry(entry *e) {
+    if (e != NULL)
+        free_extras(e->extras);
+    free(e);
+}
+
+static bool has_extras(const store_row *row) {
+    return row->data != NULL || row->outboard_len > 0 || ranges_count(&row->have) > 0;
+}
+
+static extras *extras_of(const store_row *row) {
+    extras *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->data = copied(row->data, row->data != NULL ? (size_t)row->size : 0);
+    c->outboard = copied(row->outboard, row->outboard_len);
+    c->outboard_len = row->outboard_len;
+    if ((row->data == NULL) == (c->data == NULL) && (row->outboard == NULL) == (c->outboard == NULL) &&
+        copy_ranges(&row->have, &c->have) == 0)
+        return c;
+    free_extras(c);
+    return NULL;
+}
+
+// All but the node, as copies.
+static entry *entry_of(const uint8_t hash[32], const store_row *row) {
+    size_t path_len = row->path != NULL ? strlen(row->path) : 0;
+    entry *e = calloc(1, sizeof *e + path_len + 1);
+    if (e == NULL)
+        return NULL;
+    memcpy(e->hash, hash, 32);
     e->state = row->state;
     e->place = row->place;
     e->outboard_place = row->outboard_place;
     e->proven = row->proven;
     e->size = row->size;
     e->modified = row->stamp.modified;
-    e->data = copied(row->data, row->data != NULL ? (size_t)row->size : 0);
-    e->outboard = copied(row->outboard, row->outboard_len);
-    e->outboard_len = row->outboard_len;
-    e->path = copied(row->path, row->path != NULL ? strlen(row->path) + 1 : 0);
-    e->have = ranges_count(&row->have) > 0 ? calloc(1, sizeof *e->have) : NULL;
-    bool all = (row->data == NULL || e->data != NULL) && (row->outboard == NULL || e->outboard != NULL) &&
-               (row->path == NULL || e->path != NULL) && (ranges_count(&row->have) == 0 || e->have != NULL);
-    if (all && (e->have == NULL || copy_ranges(&row->have, e->have) == 0))
-        return 0;
-    empty_entry(e);
-    return IROH_ERR_NOMEM;
+    e->has_path = row->path != NULL;
+    if (path_len > 0)
+        memcpy(e->path, row->path, path_len);
+    if (has_extras(row) && (e->extras = extras_of(row)) == NULL) {
+        free(e);
+        return NULL;
+    }
+    return e;
 }
 
 static int memory_put(store_backend *b, const uint8_t hash[32], const store_row *row) {
     memory *m = memory_of(b);
-    entry fresh = {.node = {0}};
-    int r = fill_entry(&fresh, row);
-    if (r != 0)
-        return r;
-    pthread_mutex_lock(&m->lock);
-    entry *e = (entry *)store_tree_find(&m->entries, hash_key(hash));
-    bool is_new = e == NULL;
-    if (is_new && (e = malloc(sizeof *e)) != NULL)
-        fresh.node.priority = draw(m);
-    if (e == NULL) {
-        pthread_mutex_unlock(&m->lock);
-        empty_entry(&fresh);
+    entry *e = entry_of(hash, row);
+    if (e == NULL)
         return IROH_ERR_NOMEM;
-    }
-    if (!is_new) {
-        empty_entry(e);
-        fresh.node = e->node;
-    }
-    *e = fresh;
-    memcpy(e->hash, hash, 32);
-    if (is_new)
-        store_tree_insert(&m->entries, &e->node);
+    pthread_mutex_lock(&m->lock);
+    entry *old = (entry *)store_tree_remove(&m->entries, hash_key(hash));
+    e->node.priority = draw(m);
+    store_tree_insert(&m->entries, &e->node);
     pthread_mutex_unlock(&m->lock);
+    free_entry(old);
     return 0;
+}
+
+static int row_of_extras(const extras *c, size_t size, bool bytes, store_row *out) {
+    if (bytes) {
+        out->data = copied(c->data, c->data != NULL ? size : 0);
+        out->outboard = copied(c->outboard, c->outboard_len);
+        out->outboard_len = c->outboard_len;
+        if ((out->data == NULL) != (c->data == NULL) || (out->outboard == NULL) != (c->outboard == NULL))
+            return IROH_ERR_NOMEM;
+    }
+    return copy_ranges(&c->have, &out->have);
 }
 
 static int row_of_entry(const entry *e, bool bytes, store_row *out) {
@@ -155,19 +183,14 @@ static int row_of_entry(const entry *e, bool bytes, store_row *out) {
         .size = e->size,
         .stamp = {.size = e->size, .modified = e->modified},
     };
-    out->path = copied(e->path, e->path != NULL ? strlen(e->path) + 1 : 0);
-    if (bytes) {
-        out->data = copied(e->data, e->data != NULL ? (size_t)e->size : 0);
-        out->outboard = copied(e->outboard, e->outboard_len);
-        out->outboard_len = e->outboard_len;
-    }
-    bool all =
-        (out->path != NULL) == (e->path != NULL) &&
-        (!bytes || ((out->data != NULL) == (e->data != NULL) && (out->outboard != NULL) == (e->outboard != NULL)));
-    if (all && (e->have == NULL || copy_ranges(e->have, &out->have) == 0))
-        return 0;
-    store_row_dispose(out);
-    return IROH_ERR_NOMEM;
+    if (e->has_path)
+        out->path = copied(e->path, strlen(e->path) + 1);
+    int r = e->has_path && out->path == NULL ? IROH_ERR_NOMEM : 0;
+    if (r == 0 && e->extras != NULL)
+        r = row_of_extras(e->extras, (size_t)e->size, bytes, out);
+    if (r != 0)
+        store_row_dispose(out);
+    return r;
 }
 
 static int memory_get(store_backend *b, const uint8_t hash[32], bool bytes, store_row *out) {
@@ -185,9 +208,7 @@ static int memory_remove(store_backend *b, const uint8_t hash[32]) {
     pthread_mutex_lock(&m->lock);
     entry *e = (entry *)store_tree_remove(&m->entries, hash_key(hash));
     pthread_mutex_unlock(&m->lock);
-    if (e != NULL)
-        empty_entry(e);
-    free(e);
+    free_entry(e);
     return 0;
 }
 
@@ -214,17 +235,17 @@ static int memory_tag_get(store_backend *b, const void *name, size_t len, iroh_c
 }
 
 // With the lock held.
-static int put_tag(memory *m, const void *name, size_t len, const iroh_content *content) {
+static int put_tag(memory *m, const void *name, size_t len, const iroh_content *value) {
     tag *t = (tag *)store_tree_find(&m->tags, (store_key){name, len});
     if (t != NULL) {
-        t->content = *content;
+        t->content = *value;
         return 0;
     }
     t = malloc(sizeof *t + len);
     if (t == NULL)
         return IROH_ERR_NOMEM;
     t->node.priority = draw(m);
-    t->content = *content;
+    t->content = *value;
     t->len = len;
     if (len > 0)
         memcpy(t->name, name, len);
@@ -232,10 +253,10 @@ static int put_tag(memory *m, const void *name, size_t len, const iroh_content *
     return 0;
 }
 
-static int memory_tag_put(store_backend *b, const void *name, size_t len, const iroh_content *content) {
+static int memory_tag_put(store_backend *b, const void *name, size_t len, const iroh_content *value) {
     memory *m = memory_of(b);
     pthread_mutex_lock(&m->lock);
-    int r = put_tag(m, name, len, content);
+    int r = put_tag(m, name, len, value);
     pthread_mutex_unlock(&m->lock);
     return r;
 }
@@ -390,11 +411,8 @@ static int memory_link(store_backend *b, const uint8_t hash[32], const char *tar
 
 static void memory_free(store_backend *b) {
     memory *m = memory_of(b);
-    while (m->entries.root != NULL) {
-        entry *e = (entry *)store_tree_remove(&m->entries, entry_key(m->entries.root));
-        empty_entry(e);
-        free(e);
-    }
+    while (m->entries.root != NULL)
+        free_entry((entry *)store_tree_remove(&m->entries, entry_key(m->entries.root)));
     while (m->files.root != NULL)
         forget_file((named_file *)store_tree_remove(&m->files, file_key(m->files.root)));
     while (m->tags.root != NULL)

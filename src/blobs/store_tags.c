@@ -204,8 +204,8 @@ int iroh_batch_new(iroh_store *s, iroh_batch **out) {
 
 static int push(hashes *h, const iroh_hash *hash) {
     if (h->count == h->capacity) {
-        // By half: the memory that waits for more is part of what a small file costs.
-        size_t capacity = h->capacity > 0 ? h->capacity + h->capacity / 2 : 16;
+        // By a quarter: the memory that waits for more is part of what a small file costs.
+        size_t capacity = h->capacity + h->capacity / 4 + 16;
         iroh_hash *items = realloc(h->items, capacity * sizeof *items);
         if (items == NULL)
             return IROH_ERR_NOMEM;
