@@ -72,7 +72,8 @@ uint64_t bbr3_inflight_with_headroom(const quic_cc *c) {
     uint64_t limit = c->state.bbr3.inflight_longterm;
     if (limit == BBR3_NONE)
         return BBR3_NONE;
-    uint64_t headroom = larger(c->mss, part(BBR3_HEADROOM, limit));
+    // Whole datagrams: only those can be sent, and of a limit of eight a part of one would cost a whole one.
+    uint64_t headroom = larger(part(BBR3_HEADROOM, limit) / c->mss, 1) * c->mss;
     return larger(limit > headroom ? limit - headroom : 0, bbr3_min_window(c));
 }
 

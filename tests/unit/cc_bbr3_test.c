@@ -350,6 +350,23 @@ static void a_probe_that_loses_too_much_sets_the_long_term_limit(void **state) {
     free(p);
 }
 
+static void headroom_is_left_in_whole_datagrams(void **state) {
+    (void)state;
+    static const uint64_t cases[][2] = {
+        {4 * MSS, 4 * MSS},  // never below what keeps the path going
+        {8 * MSS + 200, 7 * MSS + 200},
+        {20 * MSS, 17 * MSS},
+        {1000 * MSS, 850 * MSS},
+    };
+    path *p = path_new(1250000, 40 * NS_PER_MS, 2);
+    assert_true(bbr3_inflight_with_headroom(&p->cc) == BBR3_NONE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        p->cc.state.bbr3.inflight_longterm = cases[i][0];
+        assert_int_equal(bbr3_inflight_with_headroom(&p->cc), cases[i][1]);
+    }
+    free(p);
+}
+
 static void a_round_of_losses_lowers_the_rate_by_three_tenths_at_most(void **state) {
     (void)state;
     path *p = path_new(1250000, 40 * NS_PER_MS, 2);
@@ -488,6 +505,7 @@ int main(void) {
         cmocka_unit_test(a_busy_flow_probes_the_round_trip_and_an_idle_one_need_not),
         cmocka_unit_test(probe_rtt_halves_what_is_in_flight_and_gives_it_back),
         cmocka_unit_test(a_probe_that_loses_too_much_sets_the_long_term_limit),
+        cmocka_unit_test(headroom_is_left_in_whole_datagrams),
         cmocka_unit_test(a_round_of_losses_lowers_the_rate_by_three_tenths_at_most),
         cmocka_unit_test(a_spurious_loss_is_undone),
         cmocka_unit_test(a_mark_ends_startup_and_counts_as_an_event),
