@@ -13,6 +13,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE-MIT ${PROJECT_SOURCE_DIR}/LICENSE-AP
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 list(JOIN IROH_REQUIRES " " IROH_PC_REQUIRES)
+# Relative to itself, so that it is right wherever `cmake --install --prefix` puts it.
+file(RELATIVE_PATH IROH_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" IROH_PC_PREFIX ${IROH_PC_PREFIX})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/iroh.pc.in ${PROJECT_BINARY_DIR}/iroh.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/iroh.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

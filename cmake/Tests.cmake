@@ -86,6 +86,10 @@ if(IROH_BUILD_TESTS)
         if(EXISTS ${PROJECT_SOURCE_DIR}/tests/layers/check.py)
             iroh_register(layers layers 60 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/layers/check.py)
         endif()
+        if(IROH_BUILD_APPS)
+            iroh_register(install unit 300 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/install/check.py
+                          ${PROJECT_BINARY_DIR} ${IROH_SANITIZE})
+        endif()
         if(TARGET interop_peer)
             iroh_register(interop interop 1500 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/interop/run --ours
                           $<TARGET_FILE:interop_peer>)
