@@ -7,18 +7,18 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "duo_support.h"
+#include "linked_support.h"
 #include "quic/endpoint_state.h"
 
 #define VIOLATION QUIC_PROTOCOL_VIOLATION
 
-static void expect_not_amplified(const duo *b, uint64_t sent) {
+static void expect_not_amplified(const linked *b, uint64_t sent) {
     if (b->to_stranger > 3 * sent)
         fail_msg("%llu bytes for %llu", (unsigned long long)b->to_stranger, (unsigned long long)sent);
 }
 
 static size_t put(uint8_t *frames, const quic_frame *f, size_t copies) {
-    writer w = writer_of(frames, DUO_FRAMES_MAX);
+    writer w = writer_of(frames, LINKED_FRAMES_MAX);
     for (size_t i = 0; i < copies; i++)
         quic_frame_encode(&w, f);
     assert_false(w.failed);
@@ -28,18 +28,18 @@ static size_t put(uint8_t *frames, const quic_frame *f, size_t copies) {
 static void challenges_on_the_path_leave_little_behind(void **state) {
     (void)state;
     quic_frame f = {.type = FRAME_PATH_CHALLENGE, .path_data = {.data = {1}}};
-    uint8_t frames[DUO_FRAMES_MAX];
-    duo *b = duo_start(NULL);
+    uint8_t frames[LINKED_FRAMES_MAX];
+    linked *b = linked_start(NULL);
     size_t len = put(frames, &f, 100);
-    quic_conn *s = duo_conn(b, SERVER);
+    quic_conn *s = linked_conn(b, SERVER);
     uint64_t before = s->path->bytes_out;
     for (size_t i = 0; i < 200; i++)
-        duo_say(b, CLIENT, frames, len);
-    assert_int_equal(duo_outcome(b, SERVER), DUO_OPEN);
+        linked_say(b, CLIENT, frames, len);
+    assert_int_equal(linked_outcome(b, SERVER), LINKED_OPEN);
     assert_true(s->path->response_count <= PATH_RESPONSES);
     // One padded answer to each datagram, and acknowledgements.
     assert_true(s->path->bytes_out - before <= 200 * 1400);
-    duo_free(b);
+    linked_free(b);
 }
 
 // From an address that proves nothing: no more than three times what comes, however many challenges are in it.
@@ -48,18 +48,18 @@ static void challenges_from_elsewhere_are_not_amplified(void **state) {
     static const size_t copies[] = {1, 2, 10, 100};
     for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
         quic_frame f = {.type = FRAME_PATH_CHALLENGE, .path_data = {.data = {1}}};
-        uint8_t frames[DUO_FRAMES_MAX];
-        duo *b = duo_start(NULL);
+        uint8_t frames[LINKED_FRAMES_MAX];
+        linked *b = linked_start(NULL);
         size_t len = put(frames, &f, copies[i]);
         uint64_t sent = 0;
         for (size_t k = 0; k < 100; k++) {
-            sent += duo_say_from(b, STRANGER, CLIENT, frames, len);
+            sent += linked_say_from(b, STRANGER, CLIENT, frames, len);
             expect_not_amplified(b, sent);
-            assert_true(duo_conn(b, SERVER)->off_path_count <= CONN_OFF_PATH_MAX);
+            assert_true(linked_conn(b, SERVER)->off_path_count <= CONN_OFF_PATH_MAX);
         }
         assert_true(b->to_stranger > 0);
-        assert_int_equal(duo_outcome(b, SERVER), DUO_OPEN);
-        duo_free(b);
+        assert_int_equal(linked_outcome(b, SERVER), LINKED_OPEN);
+        linked_free(b);
     }
 }
 
@@ -68,56 +68,56 @@ static void a_move_is_not_amplified(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 40, 300, 1100};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        uint8_t frames[DUO_FRAMES_MAX] = {FRAME_PING};
-        duo *b = duo_start(NULL);
+        uint8_t frames[LINKED_FRAMES_MAX] = {FRAME_PING};
+        linked *b = linked_start(NULL);
         uint64_t sent = 0;
         for (size_t k = 0; k < 20; k++) {
-            sent += duo_say_from(b, STRANGER, CLIENT, frames, sizes[i]);
-            duo_run(b, 300);
+            sent += linked_say_from(b, STRANGER, CLIENT, frames, sizes[i]);
+            linked_run(b, 300);
             expect_not_amplified(b, sent);
         }
         // It is challenged, even if it said little.
         assert_true(b->to_stranger > 0);
-        duo_free(b);
+        linked_free(b);
     }
 }
 
 static void addresses_are_stored_up_to_the_limit(void **state) {
     (void)state;
-    uint8_t frames[DUO_FRAMES_MAX];
-    duo *b = duo_start(NULL);
+    uint8_t frames[LINKED_FRAMES_MAX];
+    linked *b = linked_start(NULL);
     for (uint64_t i = 0; i < 2000; i++) {
         quic_frame f = {.type = FRAME_ADD_ADDRESS_V4};
         f.address.seq = i;
         f.address.address = addr_ip4((uint8_t[4]){192, 0, (uint8_t)(i >> 8), (uint8_t)i}, 7);
-        duo_say(b, SERVER, frames, put(frames, &f, 1));
+        linked_say(b, SERVER, frames, put(frames, &f, 1));
     }
-    assert_int_equal(duo_outcome(b, CLIENT), DUO_OPEN);
+    assert_int_equal(linked_outcome(b, CLIENT), LINKED_OPEN);
     assert_int_equal(quic_conn_candidates(b->t.conn, NULL, 0), 32);
     assert_true(b->t.conn->path_event_count <= CONN_PATH_EVENTS_MAX);
-    duo_free(b);
+    linked_free(b);
 }
 
 static void the_33rd_address_of_a_round_ends_the_connection(void **state) {
     (void)state;
-    uint8_t frames[DUO_FRAMES_MAX];
-    duo *b = duo_start(NULL);
+    uint8_t frames[LINKED_FRAMES_MAX];
+    linked *b = linked_start(NULL);
     for (uint8_t i = 0; i <= 32; i++) {
-        assert_int_equal(duo_outcome(b, SERVER), DUO_OPEN);
+        assert_int_equal(linked_outcome(b, SERVER), LINKED_OPEN);
         quic_frame f = {.type = FRAME_REACH_OUT_V4};
         f.address.seq = 1;
         f.address.address = addr_ip4((uint8_t[4]){192, 0, 2, i}, 7);
-        duo_say(b, CLIENT, frames, put(frames, &f, 1));
+        linked_say(b, CLIENT, frames, put(frames, &f, 1));
     }
-    assert_int_equal(duo_outcome(b, SERVER), VIOLATION);
-    duo_free(b);
+    assert_int_equal(linked_outcome(b, SERVER), VIOLATION);
+    linked_free(b);
 }
 
 // Rounds as fast as they can be asked for: what leaves for the addresses stays below three times what comes.
 static void rounds_are_not_amplified(void **state) {
     (void)state;
-    uint8_t frames[DUO_FRAMES_MAX];
-    duo *b = duo_start(NULL);
+    uint8_t frames[LINKED_FRAMES_MAX];
+    linked *b = linked_start(NULL);
     uint64_t sent = 0;
     for (uint64_t i = 0; i < 50; i++) {
         writer w = writer_of(frames, sizeof frames);
@@ -128,20 +128,20 @@ static void rounds_are_not_amplified(void **state) {
             f.address.address.port = (uint16_t)(k + 1);
             quic_frame_encode(&w, &f);
         }
-        sent += duo_say(b, CLIENT, frames, writer_len(&w));
-        assert_true(duo_conn(b, SERVER)->off_path_count <= CONN_OFF_PATH_MAX);
+        sent += linked_say(b, CLIENT, frames, writer_len(&w));
+        assert_true(linked_conn(b, SERVER)->off_path_count <= CONN_OFF_PATH_MAX);
         expect_not_amplified(b, sent);
     }
-    assert_int_equal(duo_outcome(b, SERVER), DUO_OPEN);
-    duo_free(b);
+    assert_int_equal(linked_outcome(b, SERVER), LINKED_OPEN);
+    linked_free(b);
 }
 
 // Each asks for the retirement of all before it: the answers that wait are bounded.
 static void new_connection_ids_that_retire_others_come_to_an_end(void **state) {
     (void)state;
     for (size_t to = CLIENT; to <= SERVER; to++) {
-        uint8_t frames[DUO_FRAMES_MAX];
-        duo *b = duo_start(NULL);
+        uint8_t frames[LINKED_FRAMES_MAX];
+        linked *b = linked_start(NULL);
         writer w = writer_of(frames, sizeof frames);
         for (uint64_t i = 0; i < 30; i++) {
             quic_frame f = {.type = FRAME_PATH_NEW_CONNECTION_ID};
@@ -153,48 +153,48 @@ static void new_connection_ids_that_retire_others_come_to_an_end(void **state) {
             quic_frame_encode(&w, &f);
         }
         assert_false(w.failed);
-        duo_say(b, 1 - to, frames, writer_len(&w));
-        assert_int_equal(duo_outcome(b, to), QUIC_CONNECTION_ID_LIMIT_ERROR);
-        duo_free(b);
+        linked_say(b, 1 - to, frames, writer_len(&w));
+        assert_int_equal(linked_outcome(b, to), QUIC_CONNECTION_ID_LIMIT_ERROR);
+        linked_free(b);
     }
 }
 
 static void retiring_without_end_is_served_within_bounds(void **state) {
     (void)state;
-    uint8_t frames[DUO_FRAMES_MAX];
-    duo *b = duo_start(NULL);
-    quic_conn *s = duo_conn(b, SERVER);
+    uint8_t frames[LINKED_FRAMES_MAX];
+    linked *b = linked_start(NULL);
+    quic_conn *s = linked_conn(b, SERVER);
     const quic_path_cids *e = quic_conn_cids(s, 4);
     // The client's own books know nothing of it: it must not hear of the ids that are issued instead.
     b->w.links[sim_end(&b->w.nodes[SERVER], 0)][sim_end(&b->w.nodes[CLIENT], 0)].loss = 10000;
     for (uint64_t i = 0; i < 500; i++) {
         quic_frame f = {.type = FRAME_PATH_RETIRE_CONNECTION_ID, .retire_cid = {.path = 4, .seq = e->local.base}};
-        duo_say(b, CLIENT, frames, put(frames, &f, 1));
-        assert_int_equal(duo_outcome(b, SERVER), DUO_OPEN);
+        linked_say(b, CLIENT, frames, put(frames, &f, 1));
+        assert_int_equal(linked_outcome(b, SERVER), LINKED_OPEN);
         assert_true(quic_local_cids_active(&e->local) <= CIDS_LOCAL_MAX);
     }
     assert_true(b->w.nodes[SERVER].ep->cids.count <= 16 * CIDS_LOCAL_MAX);
-    duo_free(b);
+    linked_free(b);
 }
 
 static void path_limits_and_abandons_without_end_stay_within_bounds(void **state) {
     (void)state;
-    uint8_t frames[DUO_FRAMES_MAX];
-    duo *b = duo_start(NULL);
-    quic_conn *s = duo_conn(b, SERVER);
+    uint8_t frames[LINKED_FRAMES_MAX];
+    linked *b = linked_start(NULL);
+    quic_conn *s = linked_conn(b, SERVER);
     for (uint32_t i = 0; i < 1000; i++) {
         quic_frame f = {.type = FRAME_MAX_PATH_ID, .path_limit = {.path = 1000 + i}};
-        duo_say(b, CLIENT, frames, put(frames, &f, 1));
+        linked_say(b, CLIENT, frames, put(frames, &f, 1));
         f = (quic_frame){.type = FRAME_PATH_ABANDON, .path_abandon = {.path = 1 + i, .code = i}};
-        duo_say(b, CLIENT, frames, put(frames, &f, 1));
+        linked_say(b, CLIENT, frames, put(frames, &f, 1));
         assert_true(s->cids_count <= CONN_PATHS_MAX);
         assert_true(s->mp->abandon_count <= CONN_ABANDONS_MAX);
         assert_true(b->w.nodes[SERVER].ep->cids.count <= CONN_PATHS_MAX * CIDS_LOCAL_MAX);
-        if (duo_outcome(b, SERVER) != DUO_OPEN)
+        if (linked_outcome(b, SERVER) != LINKED_OPEN)
             break;
     }
-    assert_int_equal(duo_outcome(b, SERVER), DUO_OPEN);
-    duo_free(b);
+    assert_int_equal(linked_outcome(b, SERVER), LINKED_OPEN);
+    linked_free(b);
 }
 
 int main(void) {

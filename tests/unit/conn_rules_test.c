@@ -10,10 +10,10 @@
 #include <iroh/error.h>
 
 #include "base/clock.h"
-#include "duo_support.h"
+#include "linked_support.h"
 #include "quic/builder.h"
 
-static size_t sent_to(const duo *b, size_t from, const addr *remote, const duo_datagram **last) {
+static size_t sent_to(const linked *b, size_t from, const addr *remote, const linked_datagram **last) {
     size_t count = 0;
     for (size_t i = 0; i < b->count; i++) {
         if (b->log[i].from != from || !addr_equal(&b->log[i].remote, remote))
@@ -28,9 +28,9 @@ static size_t sent_to(const duo *b, size_t from, const addr *remote, const duo_d
 
 static void every_path_id_gets_five_connection_ids(void **state) {
     (void)state;
-    duo *b = duo_start(NULL);
+    linked *b = linked_start(NULL);
     for (size_t side = CLIENT; side <= SERVER; side++) {
-        quic_conn *c = duo_conn(b, side);
+        quic_conn *c = linked_conn(b, side);
         assert_int_equal(c->cids_count, 8);
         for (uint32_t id = 0; id < 8; id++) {
             const quic_path_cids *e = quic_conn_cids(c, id);
@@ -43,58 +43,59 @@ static void every_path_id_gets_five_connection_ids(void **state) {
         }
     }
     // Another path id that both allow: five more.
-    quic_conn *s = duo_conn(b, SERVER);
-    duo_say(b, CLIENT, (const uint8_t[]){0x7e, 0x75, 0x07, 0x3e}, 4);  // PATH_ABANDON of a path that was never opened
-    duo_run(b, 1000);
+    quic_conn *s = linked_conn(b, SERVER);
+    linked_say(b, CLIENT, (const uint8_t[]){0x7e, 0x75, 0x07, 0x3e},
+               4);  // PATH_ABANDON of a path that was never opened
+    linked_run(b, 1000);
     assert_int_equal(s->mp->local_max, 8);
     assert_null(quic_conn_cids(s, 7));
-    duo_say(b, CLIENT, (const uint8_t[]){0x7e, 0x7a, 0x08}, 3);  // MAX_PATH_ID
+    linked_say(b, CLIENT, (const uint8_t[]){0x7e, 0x7a, 0x08}, 3);  // MAX_PATH_ID
     assert_non_null(quic_conn_cids(s, 8));
     assert_int_equal(quic_local_cids_active(&quic_conn_cids(s, 8)->local), CIDS_PEER_MAX);
-    duo_free(b);
+    linked_free(b);
 }
 
 // The client's first id has no reset token; the server leaves it at once, and the client issues another one.
 static void a_server_leaves_the_first_connection_id(void **state) {
     (void)state;
-    duo *b = duo_start(NULL);
-    const quic_peer_cid *active = quic_peer_cids_active(&duo_conn(b, SERVER)->path->cids->peer);
+    linked *b = linked_start(NULL);
+    const quic_peer_cid *active = quic_peer_cids_active(&linked_conn(b, SERVER)->path->cids->peer);
     assert_int_equal(active->seq, 1);
     assert_true(active->has_token);
-    const quic_path_cids *own = duo_conn(b, CLIENT)->path->cids;
+    const quic_path_cids *own = linked_conn(b, CLIENT)->path->cids;
     assert_null(quic_local_cids_get(&own->local, 0));
     assert_int_equal(own->local.next, CIDS_PEER_MAX + 1);
     // A client stays: its token came in the transport parameters.
-    assert_int_equal(quic_peer_cids_active(&duo_conn(b, CLIENT)->path->cids->peer)->seq, 0);
-    duo_free(b);
+    assert_int_equal(quic_peer_cids_active(&linked_conn(b, CLIENT)->path->cids->peer)->seq, 0);
+    linked_free(b);
 }
 
 // --- Both forms of frames
 
 static void path_0_takes_the_frames_of_either_form(void **state) {
     (void)state;
-    duo *b = duo_start(NULL);
-    quic_conn *c = duo_conn(b, CLIENT), *s = duo_conn(b, SERVER);
+    linked *b = linked_start(NULL);
+    quic_conn *c = linked_conn(b, CLIENT), *s = linked_conn(b, SERVER);
     uint64_t next = s->path->cids->local.next;
     // RETIRE_CONNECTION_ID and PATH_RETIRE_CONNECTION_ID.
-    duo_say(b, CLIENT, (const uint8_t[]){0x19, 0x03}, 2);
+    linked_say(b, CLIENT, (const uint8_t[]){0x19, 0x03}, 2);
     assert_null(quic_local_cids_get(&s->path->cids->local, 3));
-    duo_say(b, CLIENT, (const uint8_t[]){0x7e, 0x79, 0x00, 0x04}, 4);
+    linked_say(b, CLIENT, (const uint8_t[]){0x7e, 0x79, 0x00, 0x04}, 4);
     assert_null(quic_local_cids_get(&s->path->cids->local, 4));
     assert_int_equal(s->path->cids->local.next, next + 2);
     // ACK of the largest that the server has sent.
     uint64_t largest = s->path->data.sent.next - 1;
     uint8_t ack[] = {0x02, (uint8_t)(0x40 | largest >> 8), (uint8_t)largest, 0, 0, 0};
-    duo_say(b, CLIENT, ack, sizeof ack);
+    linked_say(b, CLIENT, ack, sizeof ack);
     assert_false(quic_conn_closed(s));
     assert_false(quic_conn_closed(c) && c->close->by_peer);
-    duo_free(b);
+    linked_free(b);
 }
 
 // --- Acknowledgements
 
-static bool server_owes_ack(duo *b) {
-    return duo_conn(b, SERVER)->path->data.acks.eliciting > 0;
+static bool server_owes_ack(linked *b) {
+    return linked_conn(b, SERVER)->path->data.acks.eliciting > 0;
 }
 
 static void acknowledgements_are_as_frequent_as_the_peer_asks(void **state) {
@@ -103,53 +104,53 @@ static void acknowledgements_are_as_frequent_as_the_peer_asks(void **state) {
     quic_transport t;
     quic_transport_default(&t);
     t.skip_packet_numbers = false;  // a gap is acknowledged at once
-    duo *b = duo_start(&t);
-    duo_run(b, 100);
+    linked *b = linked_start(&t);
+    linked_run(b, 100);
     // By default every second packet, others after 25 ms.
-    duo_say(b, CLIENT, ping, 1);
+    linked_say(b, CLIENT, ping, 1);
     assert_true(server_owes_ack(b));
-    duo_say(b, CLIENT, ping, 1);
+    linked_say(b, CLIENT, ping, 1);
     assert_false(server_owes_ack(b));
-    duo_say(b, CLIENT, ping, 1);
-    duo_run(b, 23);
+    linked_say(b, CLIENT, ping, 1);
+    linked_run(b, 23);
     assert_true(server_owes_ack(b));
-    duo_run(b, 3);
+    linked_run(b, 3);
     assert_false(server_owes_ack(b));
     // ACK_FREQUENCY: five may wait, for 35 ms; the client would probe after more.
     static const uint8_t five[] = {0x40, 0xaf, 0x00, 0x05, 0x80, 0x00, 0x88, 0xb8, 0x01};
-    duo_say(b, CLIENT, five, sizeof five);
+    linked_say(b, CLIENT, five, sizeof five);
     for (int i = 0; i < 4; i++)
-        duo_say(b, CLIENT, ping, 1);
+        linked_say(b, CLIENT, ping, 1);
     assert_true(server_owes_ack(b));
-    duo_say(b, CLIENT, ping, 1);
+    linked_say(b, CLIENT, ping, 1);
     assert_false(server_owes_ack(b));
-    duo_say(b, CLIENT, ping, 1);
-    duo_run(b, 32);
+    linked_say(b, CLIENT, ping, 1);
+    linked_run(b, 32);
     assert_true(server_owes_ack(b));
-    duo_run(b, 4);
+    linked_run(b, 4);
     assert_false(server_owes_ack(b));
     // An older one than the latest says nothing: sequence 0 again, now with threshold 0.
     static const uint8_t older[] = {0x40, 0xaf, 0x00, 0x00, 0x80, 0x00, 0x88, 0xb8, 0x01};
-    duo_say(b, CLIENT, older, sizeof older);
+    linked_say(b, CLIENT, older, sizeof older);
     assert_true(server_owes_ack(b));
     // IMMEDIATE_ACK.
-    duo_say(b, CLIENT, (const uint8_t[]){0x1f}, 1);
+    linked_say(b, CLIENT, (const uint8_t[]){0x1f}, 1);
     assert_false(server_owes_ack(b));
-    duo_free(b);
+    linked_free(b);
 }
 
 // --- Challenges
 
 static void a_new_path_is_challenged_in_full_datagrams_with_new_data(void **state) {
     (void)state;
-    duo *b = duo_start(NULL);
-    quic_conn *c = duo_conn(b, CLIENT);
+    linked *b = linked_start(NULL);
+    quic_conn *c = linked_conn(b, CLIENT);
     addr nobody = b->w.nodes[STRANGER].address, any = {0};
     uint32_t id;
     b->count = 0;
     uint64_t begin = b->w.now;
     assert_int_equal(quic_conn_open_path(c, &nobody, &any, PATH_BACKUP, b->w.now, &id), 0);
-    duo_run(b, 8500);
+    linked_run(b, 8500);
     const quic_path *p = quic_conn_path(c, id);
     // At 0, 1, 3, 5 and 7 s a challenge; probes of the path go beside them.
     assert_int_equal(p->challenge_tries, 5);
@@ -162,71 +163,71 @@ static void a_new_path_is_challenged_in_full_datagrams_with_new_data(void **stat
         full += b->log[i].from == CLIENT && addr_equal(&b->log[i].remote, &nobody) && b->log[i].len == 1200;
     assert_int_equal(full, 5);
     assert_true(b->log[0].time == begin);
-    duo_free(b);
+    linked_free(b);
 }
 
 // From an address that is no path's, in a small packet: answered there, from where it came in, within the limit.
 static void an_off_path_challenge_is_answered_where_it_came_from(void **state) {
     (void)state;
     uint8_t challenge[9] = {FRAME_PATH_CHALLENGE, 1, 2, 3, 4, 5, 6, 7, 8};
-    const duo_datagram *last = NULL;
-    duo *b = duo_start(NULL);
-    addr before = duo_conn(b, SERVER)->path->remote;
+    const linked_datagram *last = NULL;
+    linked *b = linked_start(NULL);
+    addr before = linked_conn(b, SERVER)->path->remote;
     b->count = 0;
-    duo_say_from(b, STRANGER, CLIENT, challenge, sizeof challenge);
+    linked_say_from(b, STRANGER, CLIENT, challenge, sizeof challenge);
     assert_int_equal(sent_to(b, SERVER, &b->w.nodes[STRANGER].address, &last), 1);
     assert_true(last->len <= 3 * 40);
     assert_true(addr_equal(&last->local, &b->w.nodes[SERVER].address));
-    assert_true(addr_equal(&duo_conn(b, SERVER)->path->remote, &before));
+    assert_true(addr_equal(&linked_conn(b, SERVER)->path->remote, &before));
     // In a full datagram: the answer is one too.
     uint8_t padded[1150] = {0};
     memcpy(padded, challenge, sizeof challenge);
     b->count = 0;
-    duo_say_from(b, STRANGER, CLIENT, padded, sizeof padded);
+    linked_say_from(b, STRANGER, CLIENT, padded, sizeof padded);
     assert_int_equal(sent_to(b, SERVER, &b->w.nodes[STRANGER].address, &last), 1);
     assert_int_equal(last->len, 1200);
     // On the path, whose address is proven, always.
     b->count = 0;
-    duo_say(b, CLIENT, challenge, sizeof challenge);
+    linked_say(b, CLIENT, challenge, sizeof challenge);
     size_t full = 0;
     for (size_t i = 0; i < b->count; i++)
         full += b->log[i].from == SERVER && b->log[i].len == 1200;
     assert_int_equal(full, 1);
-    duo_free(b);
+    linked_free(b);
 }
 
 // A client adds a challenge of its own, once it has nothing proven there.
 static void a_client_bundles_a_challenge(void **state) {
     (void)state;
     uint8_t challenge[9] = {FRAME_PATH_CHALLENGE, 1, 2, 3, 4, 5, 6, 7, 8};
-    const duo_datagram *last = NULL;
-    duo *b = duo_start(NULL);
+    const linked_datagram *last = NULL;
+    linked *b = linked_start(NULL);
     b->count = 0;
-    duo_say_from(b, STRANGER, SERVER, challenge, sizeof challenge);
+    linked_say_from(b, STRANGER, SERVER, challenge, sizeof challenge);
     assert_int_equal(sent_to(b, CLIENT, &b->w.nodes[STRANGER].address, &last), 1);
     // Its data is outstanding: a right answer from there opens a path.
-    assert_int_equal(duo_conn(b, CLIENT)->path_count, 1);
-    duo_free(b);
+    assert_int_equal(linked_conn(b, CLIENT)->path_count, 1);
+    linked_free(b);
 }
 
 // A peer that moved and said little is challenged in a datagram as small as the limit asks.
 static void a_small_packet_from_elsewhere_is_challenged(void **state) {
     (void)state;
-    const duo_datagram *last = NULL;
-    duo *b = duo_start(NULL);
+    const linked_datagram *last = NULL;
+    linked *b = linked_start(NULL);
     b->count = 0;
-    duo_say_from(b, STRANGER, CLIENT, (const uint8_t[]){FRAME_PING}, 1);
-    quic_conn *s = duo_conn(b, SERVER);
+    linked_say_from(b, STRANGER, CLIENT, (const uint8_t[]){FRAME_PING}, 1);
+    quic_conn *s = linked_conn(b, SERVER);
     assert_true(addr_equal(&s->path->remote, &b->w.nodes[STRANGER].address));
     assert_false(s->path->validated);
     assert_true(sent_to(b, SERVER, &b->w.nodes[STRANGER].address, &last) > 0);
     assert_int_equal(s->path->challenge_count, 1);
     assert_true(s->path->sent <= 3 * s->path->received);
     // Nobody answers there: the path goes back to the proven address.
-    duo_run(b, 4000);
+    linked_run(b, 4000);
     assert_true(addr_equal(&s->path->remote, &b->w.nodes[CLIENT].address));
     assert_true(s->path->validated);
-    duo_free(b);
+    linked_free(b);
 }
 
 // --- ECN
@@ -234,27 +235,27 @@ static void a_small_packet_from_elsewhere_is_challenged(void **state) {
 // The peer's counts cover the whole packet number space, so they go on over a move.
 static void ecn_survives_a_move(void **state) {
     (void)state;
-    duo *b = duo_start(NULL);
-    quic_conn *s = duo_conn(b, SERVER);
+    linked *b = linked_start(NULL);
+    quic_conn *s = linked_conn(b, SERVER);
     assert_int_equal(s->path->ecn_state, PATH_ECN_CAPABLE);
     uint64_t marked = s->path->ecn_sent;
     assert_true(marked > 0);
     // Another host, as its NAT makes it look: new estimates.
     sim_set_nat(&b->w.nodes[CLIENT], 0, SIM_NAT_EASY);
-    quic_conn *c = duo_conn(b, CLIENT);
+    quic_conn *c = linked_conn(b, CLIENT);
     quic_stream *st;
     assert_int_equal(quic_streams_open(quic_conn_streams(c), true, &st), 0);
     uint8_t bytes[4000] = {1};
     assert_true(quic_stream_write(st, bytes, sizeof bytes) > 0);
     quic_stream_release(st);
     quic_conn_wake(c);
-    duo_run(b, 2000);
+    linked_run(b, 2000);
     assert_true(addr_same_host(&s->path->remote, &b->w.nodes[CLIENT].ports[0].outside));
     assert_true(s->path->generation > 0);
     assert_true(s->path->validated);
     assert_true(s->path->ecn_sent > marked);
     assert_int_equal(s->path->ecn_state, PATH_ECN_CAPABLE);
-    duo_free(b);
+    linked_free(b);
 }
 
 // --- Keep-alives
@@ -264,11 +265,11 @@ static void a_connection_is_kept_alive_without_times_of_its_paths(void **state) 
     quic_transport t;
     quic_transport_default(&t);
     t.path_keep_alive = t.path_idle_timeout = 0;
-    duo *b = duo_start(&t);
-    duo_run(b, 120000);
+    linked *b = linked_start(&t);
+    linked_run(b, 120000);
     assert_false(b->t.closed);
-    assert_false(quic_conn_closed(duo_conn(b, SERVER)));
-    duo_free(b);
+    assert_false(quic_conn_closed(linked_conn(b, SERVER)));
+    linked_free(b);
 }
 
 // --- The builder
