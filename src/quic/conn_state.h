@@ -9,7 +9,8 @@
 //   conn_send.c       1-RTT packets and batches; conn_send.h lists the files for the other kinds of packets
 //   conn_recovery.c   acknowledgements, loss, probes, congestion
 //   conn_cids.c       connection ids of all path ids
-//   conn_paths.c      multipath: opening, choosing and abandoning paths, and what the layer above hears of them
+//   conn_paths.c      multipath: opening and choosing paths, and what the layer above hears of them
+//   conn_abandon.c    how paths end, and their timers
 //   conn_nat.c        NAT traversal: candidates, rounds, probes
 //   conn_timer.c      deadlines
 //   conn_close.c      closing, draining, errors
@@ -323,6 +324,7 @@ bool quic_conn_path_carries_data(const quic_conn *c, const quic_path *p);
 // Otherwise the acknowledgements of what comes on it go along with data elsewhere.
 bool quic_conn_path_acks_itself(const quic_path *p);
 bool quic_conn_id_gone(const quic_conn *c, uint64_t id);
+size_t quic_conn_open_paths(const quic_conn *c);  // not abandoned
 void quic_conn_abandon(quic_conn *c, quic_path *p, uint64_t code, bool by_peer, uint64_t now);
 int quic_conn_on_abandon(quic_conn *c, uint32_t id, uint64_t code, uint64_t now);
 void quic_conn_abandon_acked(quic_conn *c, uint32_t id);
