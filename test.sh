@@ -121,6 +121,10 @@ run_relay_server() {
         echo "FAIL relay: build/dev/bin/iroh-relay is not built" | tee "$results/relay.log"
         return
     fi
+    # Endpoints, ours and real ones, through our relay; above it was the original.
+    timeout 600 tests/interop/run --ours build/dev/bin/interop_peer --relay build/dev/bin/iroh-relay --only '*/relay*' \
+        --peers python,node 2>"$results/relay-endpoints.out" | sed 's/ / through-our-relay:/' |
+        tee "$results/relay-endpoints.log"
     timeout 900 tests/interop/relay_server --relay build/dev/bin/iroh-relay 2>"$results/relay.out" |
         tee "$results/relay.log"
     local status=${PIPESTATUS[0]}
