@@ -1,6 +1,6 @@
-// Bytes a second through BLAKE3 on one thread: hashes of some sizes with each variant that this machine runs, and then bao
-// with the best one: outboards, encoding and decoding (verification) of a whole blob and of single groups. CPU time, so that
-// a busy machine does not count. One line each: min and median of the rounds.
+// Bytes a second through BLAKE3 on one thread: hashes of some sizes with each variant that this machine runs, and
+// then bao with the best one: outboards, encoding and decoding (verification) of a whole blob and of single groups.
+// CPU time, so that a busy machine does not count. One line each: min and median of the rounds.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +105,12 @@ static void make_world(world *w) {
         w->data[i] = (uint8_t)(i % 251);
     w->memory = (bao_memory){w->data, BLOB, w->outboard, outboard_size};
     w->source = bao_memory_source(&w->memory);
-    if (ranges_add(&w->all, 0, BAO_END) != 0 || bao_outboard(w->data, BLOB, w->outboard, w->root) != 0 ||
-        bao_encoder_new(&w->encoder) != 0 || bao_decoder_new(&w->decoder) != 0 || bao_builder_new(&w->builder) != 0 ||
-        bao_encoder_start(w->encoder, w->root, BLOB, &w->all, &w->source) != 0)
+    ranges all = RANGES_INIT;
+    if (ranges_add(&all, 0, BAO_END) != 0 || bao_outboard(w->data, BLOB, w->outboard, w->root) != 0 ||
+        bao_encoder_new(&w->encoder) != 0 || bao_decoder_new(&w->decoder) != 0 || bao_builder_new(&w->builder) != 0)
+        fail("out of memory");
+    w->all = all;
+    if (bao_encoder_start(w->encoder, w->root, BLOB, &w->all, &w->source) != 0)
         fail("out of memory");
     int result;
     while ((result = bao_encoder_write(w->encoder, w->encoded + w->encoded_len, room - w->encoded_len, &n)) == 0)
@@ -128,7 +131,7 @@ static void free_world(world *w) {
 }
 
 static void measure_hashes(world *w, const blake3_variant *v) {
-    static const size_t lengths[] = {64, 1024, 8192, 16384, 65536, 1 << 20};
+    static const size_t lengths[] = {64, 1024, 8192, 16384, 65536, 1 << 20, BLOB};
     blake3_use(v);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         char what[64];

@@ -1,7 +1,7 @@
-// An encoding that was tampered with, or one of a damaged copy. The input chooses a blob and the wanted chunks, the pieces
-// in which the decoder gets the bytes, and then what is done to them. Whatever the decoder gives is the blob's, where it
-// says; it is content with the true encoding only, but for a size that nothing has proven. An encoder over damaged data
-// or pairs writes the start of the true encoding and nothing else.
+// An encoding that was tampered with, or one of a damaged copy. The input chooses a blob and the wanted chunks, the
+// pieces in which the decoder gets the bytes, and then what is done to them. Whatever the decoder gives is the
+// blob's, where it says; it is content with the true encoding only, but for a size that nothing has proven. An
+// encoder over damaged data or pairs writes the start of the true encoding and nothing else.
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,15 +2,15 @@
 //
 // The tree is that of BLAKE3. Stored is a pair of chaining values (64 bytes) for every subtree larger than a group of
 // 16 chunks: the outboard, in pre-order and without a size in front. Sent is, after the size, a pre-order walk of the
-// subtrees that hold wanted chunks, pairs before what they prove. A group wanted whole goes as one leaf; below that the
-// walk goes down to single chunks. What is sent is a function of the blob and the wanted chunks alone.
+// subtrees that hold wanted chunks, pairs before what they prove. A group wanted whole goes as one leaf; below that
+// the walk goes down to single chunks. What is sent is a function of the blob and the wanted chunks alone.
 //
-// Everything here is a state machine over bytes and callbacks, without input or output, threads or recursion, and with
-// bounded memory. Objects are made once and started any number of times.
+// Everything here is a state machine over bytes and callbacks, without input or output, threads or recursion, and
+// with bounded memory. Objects are made once and started any number of times.
 //
-// Sets of chunks are `ranges` of chunk numbers. A range that ends at BAO_END has no end. A wanted chunk beyond the end
-// of the blob means its last chunk, which is how a size is proven; BAO_LAST is the first chunk of the range that asks
-// for nothing else (2^64 - 1 on the wire, which a half-open range cannot hold).
+// Sets of chunks are `ranges` of chunk numbers. A range that ends at BAO_END has no end. A wanted chunk beyond the
+// end of the blob means its last chunk, which is how a size is proven; BAO_LAST is the first chunk of the range that
+// asks for nothing else (2^64 - 1 on the wire, which a half-open range cannot hold).
 #ifndef BLOBS_BAO_H
 #define BLOBS_BAO_H
 
@@ -42,8 +42,8 @@ uint64_t bao_outboard_size(uint64_t size);  // bytes: a pair less than there are
 uint64_t bao_pre_index(uint64_t size, uint64_t group, uint64_t groups);
 uint64_t bao_post_index(uint64_t group, uint64_t groups);
 
-// From the index of a pair in the pre-order outboard to its index in the post-order one, in which a builder yields the
-// pairs of a stream of unknown size. `pre` < number of pairs.
+// From the index of a pair in the pre-order outboard to its index in the post-order one, in which a builder yields
+// the pairs of a stream of unknown size. `pre` < number of pairs.
 uint64_t bao_pre_to_post(uint64_t size, uint64_t pre);
 
 // The number of a node as the reference counts (in-order): of a parent over `chunks` >= 2 chunks from `chunk` on.
@@ -98,7 +98,7 @@ typedef enum bao_fault {
 
 typedef struct bao_decoder bao_decoder;
 
-// 0 or IROH_ERR_NOMEM. An object is about 25 KiB.
+// 0 or IROH_ERR_NOMEM. Objects are 25 to 45 KiB.
 int bao_decoder_new(bao_decoder **out);
 void bao_decoder_free(bao_decoder *d);  // null is fine
 
@@ -108,11 +108,12 @@ void bao_decoder_start(bao_decoder *d, const uint8_t root[static BLAKE3_LEN], co
 
 #define BAO_ITEMS 48  // most items of one call
 
-// Takes bytes of the encoding and gives the items that they complete, verified and in order: *count items at *items. The
-// bytes of an item lie in `in` or in the decoder; both are good until the next call. *used <= len bytes were taken; call
-// again with the rest while *used < len. Large pieces (256 KiB and more) are fastest, and are not copied. Returns 1 when
-// the encoding is complete (what follows it is not taken), 0 when more is needed, or IROH_ERR_PROTOCOL, from then on,
-// when bytes do not verify: bao_decoder_fault tells, and the items before them are given all the same. `in` may be empty.
+// Takes bytes of the encoding and gives the items that they complete, verified and in order: *count items at *items.
+// The bytes of an item lie in `in` or in the decoder; both are good until the next call. *used <= len bytes were
+// taken; call again with the rest while *used < len. Large pieces (256 KiB and more) are fastest, and are not copied.
+// Returns 1 when the encoding is complete (what follows it is not taken), 0 when more is needed, or
+// IROH_ERR_PROTOCOL, from then on, when bytes do not verify: bao_decoder_fault tells, and the items before them are
+// given all the same. `in` may be empty.
 int bao_decoder_read(bao_decoder *d, const uint8_t *in, size_t len, size_t *used, const bao_item **items,
                      size_t *count);
 
@@ -130,7 +131,8 @@ bool bao_item_ends(const bao_item *item, uint64_t size);
 
 // Sources: where an outboard and the data are kept
 
-// Both fill `out` with exactly what is asked and return 0, or a negative code: IROH_ERR_NOT_FOUND for what is missing.
+// Both fill `out` with exactly what is asked and return 0, or a negative code: IROH_ERR_NOT_FOUND for what is
+// missing.
 typedef struct bao_source {
     void *user;
     int (*pair)(void *user, uint64_t index, uint8_t out[BAO_PAIR]);  // pre-order
@@ -158,11 +160,11 @@ void bao_encoder_free(bao_encoder *e);
 int bao_encoder_start(bao_encoder *e, const uint8_t root[static BLAKE3_LEN], uint64_t size, const ranges *wanted,
                       const bao_source *source);
 
-// Writes the next *len <= room bytes of the encoding, none that does not verify against the root: a leaf inside a group
-// needs the whole group. Returns 1 when the encoding is complete, 0 when there is more, or an error, with what verifies
-// before it written all the same: IROH_ERR_CRYPTO for data or pairs that do not match (bao_encoder_fault tells), else
-// the source's. IROH_ERR_AGAIN of a source may be retried; every other error stays. Room of 256 KiB is fastest; with
-// room for less than an item (BAO_GROUP) bytes are copied once more.
+// Writes the next *len <= room bytes of the encoding, none that does not verify against the root: a leaf inside a
+// group needs the whole group. Returns 1 when the encoding is complete, 0 when there is more, or an error, with what
+// verifies before it written all the same: IROH_ERR_CRYPTO for data or pairs that do not match (bao_encoder_fault
+// tells), else the source's. IROH_ERR_AGAIN of a source may be retried; every other error stays. Room of 256 KiB is
+// fastest; with room for less than an item (BAO_GROUP) bytes are copied once more.
 int bao_encoder_write(bao_encoder *e, uint8_t *out, size_t room, size_t *len);
 
 bao_fault bao_encoder_fault(const bao_encoder *e, uint64_t *where);
@@ -171,8 +173,8 @@ bao_fault bao_encoder_fault(const bao_encoder *e, uint64_t *where);
 
 typedef struct bao_builder bao_builder;
 
-// Takes the pair of the subtree of `groups` groups from `group` on: pair `pre` of the pre-order outboard, BAO_NO_PAIR when
-// the size was not known, and pair `post` of the post-order one. They come in post-order. 0, or an error that ends all.
+// Takes pairs, in post-order: pair `pre` of the pre-order outboard (BAO_NO_PAIR when the size was not known), and pair
+// `post` of the post-order one. 0, or an error that ends all.
 typedef struct bao_sink {
     void *user;
     int (*pair)(void *user, uint64_t pre, uint64_t post, const uint8_t pair[BAO_PAIR]);
@@ -184,8 +186,8 @@ void bao_builder_free(bao_builder *b);
 // `size` in bytes, or BAO_SIZE_UNKNOWN. `sink->pair` null: only the root is of interest.
 void bao_builder_start(bao_builder *b, uint64_t size, const bao_sink *sink);
 
-// Pieces of 1 MiB and more are fastest. `executor` spreads the work and may be null; the sink is called on this thread.
-// IROH_ERR_LENGTH for more bytes than announced, or the sink's error; either stays.
+// Pieces of 1 MiB and more are fastest. `executor` spreads the work and may be null; the sink is called on this
+// thread. IROH_ERR_LENGTH for more bytes than announced, or the sink's error; either stays.
 int bao_builder_add(bao_builder *b, const uint8_t *data, size_t len, const blake3_executor *executor);
 
 // The root and the size, when all bytes are there; IROH_ERR_LENGTH for fewer than announced. `size` may be null.
@@ -201,8 +203,8 @@ typedef struct bao_checker bao_checker;
 int bao_checker_new(bao_checker **out);  // 0 or IROH_ERR_NOMEM; about 260 KiB
 void bao_checker_free(bao_checker *c);
 
-// Checks the groups that hold wanted chunks. With `data` false only the pairs are read, and groups count as valid when the
-// pairs above them verify. IROH_ERR_RANGE for a size that cannot be, else 0.
+// Checks the groups that hold wanted chunks. With `data` false only the pairs are read, and groups count as valid
+// when the pairs above them verify. IROH_ERR_RANGE for a size that cannot be, else 0.
 int bao_checker_start(bao_checker *c, const uint8_t root[static BLAKE3_LEN], uint64_t size, const ranges *wanted,
                       const bao_source *source, bool data);
 

@@ -1,6 +1,6 @@
-// Builder: whole subtrees of up to 16 groups are hashed where they lie, and merged on a stack like the one of BLAKE3: two
-// only when more comes, since the last merge of all is the root's. So something is always held back, unless the size
-// was announced and says that more will come.
+// Builder: whole subtrees of up to 16 groups are hashed where they lie, and merged on a stack like the one of BLAKE3:
+// two only when more comes, since the last merge of all is the root's. So something is always held back, unless the
+// size was announced and says that more will come.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// Decoder: items are collected from the input as long as they lie in it whole, checked together and given out where they
-// lie. Only an item that a piece of input ends in is copied: it comes first in the call that completes it.
+// Decoder: items are collected from the input as long as they lie in it whole, checked together and given out where
+// they lie. Only an item that a piece of input ends in is copied: it comes first in the call that completes it.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// Encoder: items are read from the source to where they are sent from, and checked there together. Of a group that is not
-// sent whole, a copy is read and checked first, and its items are made from that.
+// Encoder: items are read from the source to where they are sent from, and checked there together. Of a group that is
+// not sent whole, a copy is read and checked first, and its items are made from that.
 #include <stdlib.h>
 #include <string.h>
 

@@ -15,8 +15,8 @@ typedef struct bao_group {
 // `chunk` and `len` are set and `data` is filled; a group has two chunks or more.
 void bao_group_hash(bao_group *g);
 
-// The value of the subtree of `chunks` chunks from chunk `chunk` on; `root` as for blake3_parent, and only for the whole
-// group.
+// The value of the subtree of `chunks` chunks from chunk `chunk` on; `root` as for blake3_parent, and only for the
+// whole group.
 void bao_group_cv(const bao_group *g, uint64_t chunk, uint64_t chunks, bool root, uint8_t out[static BLAKE3_LEN]);
 
 // The pair of the parent of that subtree, of two chunks or more.

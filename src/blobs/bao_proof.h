@@ -1,7 +1,7 @@
 // What items are checked against: the hashes that pairs promised and no item has used yet.
 //
-// Items are checked many at once, because hashing is fastest then. That is sound in any order: what an item must hash to is
-// known from the pairs before it, and none is given out unless all before it hold.
+// Items are checked many at once, because hashing is fastest then. That is sound in any order: what an item must hash
+// to is known from the pairs before it, and none is given out unless all before it hold.
 #ifndef BLOBS_BAO_PROOF_H
 #define BLOBS_BAO_PROOF_H
 
@@ -22,8 +22,8 @@ typedef struct bao_proof {
 
 void bao_proof_start(bao_proof *p, const uint8_t root[static BLAKE3_LEN]);
 
-// Checks `count` <= BAO_ITEMS items in walking order, at most BAO_LEAVES of them leaves, whose bytes are set. Returns how
-// many hold before the first that does not; the proof is of no use after that one.
+// Checks `count` <= BAO_ITEMS items in walking order, at most BAO_LEAVES of them leaves, whose bytes are set. Returns
+// how many hold before the first that does not; the proof is of no use after that one.
 size_t bao_proof_check(bao_proof *p, const bao_item *items, size_t count);
 
 // What the next item, which starts at `chunk`, must hash to; used up by that.

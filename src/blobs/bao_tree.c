@@ -1,5 +1,5 @@
-// Where things are in the tree and in the outboards. A subtree of n > 1 units has the largest power of two below n on its
-// left and the rest on its right, whatever the unit; pairs are counted in groups, walks go down to chunks.
+// Where things are in the tree and in the outboards. A subtree of n > 1 units has the largest power of two below n on
+// its left and the rest on its right, whatever the unit; pairs are counted in groups, walks go down to chunks.
 #include "blobs/bao_tree.h"
 #include "blobs/bao.h"
 
@@ -45,8 +45,8 @@ uint64_t bao_pre_index(uint64_t size, uint64_t group, uint64_t groups) {
     return n > 1 ? index : BAO_NO_PAIR;
 }
 
-// Before a subtree in post-order come the pairs of the finished subtrees to its left, one for each one bit of `group` and
-// each with a pair less than it has groups, then its own children.
+// Before a subtree in post-order come the pairs of the finished subtrees to its left, one for each one bit of `group`
+// and each with a pair less than it has groups, then its own children.
 uint64_t bao_post_index(uint64_t group, uint64_t groups) {
     return group - one_bits(group) + groups - 2;
 }

@@ -1,5 +1,5 @@
-// The items of an encoding in order. Subtrees that are still to be looked at wait on a stack, right ones below left ones,
-// so that it is never deeper than the tree; ranges are passed once from left to right along with them.
+// The items of an encoding in order. Subtrees that are still to be looked at wait on a stack, right ones below left
+// ones, so that it is never deeper than the tree; ranges are passed once from left to right along with them.
 #include "blobs/bao.h"
 #include "blobs/bao_tree.h"
 

@@ -1,8 +1,8 @@
 // The tree of BLAKE3 over the kernels: incremental hashing and output. Subtrees are in blake3_tree.c.
 //
 // CVs of finished subtrees wait on a stack. Two are merged only when more input comes, because the last merge of all
-// needs the flag ROOT: with n chunks on the stack there are as many finished subtrees as n has one bits, but the stack
-// may hold one more that is not merged yet.
+// needs the flag ROOT: with n chunks on the stack there are as many finished subtrees as n has one bits, but the
+// stack may hold one more that is not merged yet.
 #include "crypto/blake3.h"
 
 #include <string.h>
@@ -140,7 +140,8 @@ static void end_chunk(blake3 *h) {
     h->block_len = 0;
 }
 
-// The largest subtree that can come next: a power of two of chunks that starts at a multiple of itself, within `chunks`.
+// The largest subtree that can come next: a power of two of chunks that starts at a multiple of itself, within
+// `chunks`.
 static uint64_t next_subtree(uint64_t at, uint64_t chunks) {
     uint64_t n = 1;
     while (2 * n <= chunks && at % (2 * n) == 0)
@@ -148,8 +149,8 @@ static uint64_t next_subtree(uint64_t at, uint64_t chunks) {
     return n;
 }
 
-// The next `n` < BLAKE3_LANES_MAX chunks, hashed in one go, as the subtrees that they consist of: one for each one bit
-// of n, when they start at a multiple of BLAKE3_LANES_MAX.
+// The next `n` < BLAKE3_LANES_MAX chunks, hashed in one go, as the subtrees that they consist of: one for each one
+// bit of n, when they start at a multiple of BLAKE3_LANES_MAX.
 static void push_subtrees(blake3 *h, const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t n) {
     uint8_t whole[BLAKE3_LANES_MAX][BLAKE3_LEN], halves[2][BLAKE3_LEN];
     size_t last = n & (~n + 1);  // chunks of the last subtree, which may be all there is: pushed as halves

@@ -1,11 +1,12 @@
 // BLAKE3: hash, keyed hash, key derivation, output of any length, and the pieces that verified streaming is made of.
 //
-// Source: the BLAKE3 paper. A message is cut into chunks of 1024 bytes; each gives a chaining value (CV), and pairs of CVs
-// give the CV of a parent, up to the root. The flag ROOT is all that tells the hash of a whole message from the CV of a
-// subtree that holds the same bytes, so the two differ.
+// Source: the BLAKE3 paper. A message is cut into chunks of 1024 bytes; each gives a chaining value (CV), and pairs
+// of CVs give the CV of a parent, up to the root. The flag ROOT is all that tells the hash of a whole message from
+// the CV of a subtree that holds the same bytes, so the two differ.
 //
 // Nothing allocates and nothing can fail. The code for the processor is chosen at the first call, safely from any
-// thread; a `blake3` belongs to one thread at a time, may be copied, and holds the key when there is one: wipe() it then.
+// thread; a `blake3` belongs to one thread at a time, may be copied, and holds the key when there is one: wipe() it
+// then.
 #ifndef CRYPTO_BLAKE3_H
 #define CRYPTO_BLAKE3_H
 
@@ -59,9 +60,9 @@ void blake3_hash(const void *data, size_t len, uint8_t out[static BLAKE3_LEN]);
 
 // Subtrees, in the plain mode
 
-// The CV of the subtree over `len` bytes whose first chunk has index `chunk` in the whole message. A subtree is what the
-// tree of some message has as a node: `chunk` is a multiple of the chunks in it, rounded up to a power of two. `root`
-// gives the hash of a message that ends here; `chunk` is then 0.
+// The CV of the subtree over `len` bytes whose first chunk has index `chunk` in the whole message. A subtree is what
+// the tree of some message has as a node: `chunk` is a multiple of the chunks in it, rounded up to a power of two.
+// `root` gives the hash of a message that ends here; `chunk` is then 0.
 void blake3_subtree(uint64_t chunk, const uint8_t *data, size_t len, bool root, uint8_t out[static BLAKE3_LEN]);
 
 // The CV of the parent of two CVs, left and right.

@@ -1,11 +1,11 @@
-// The body of a kernel, for vectors of any width. The including file has defined `vec` (LANES words), LANES, and as static
-// inline functions vec_add, vec_xor, vec_ror16, vec_ror12, vec_ror8, vec_ror7, vec_all (one word in every lane),
-// vec_load (LANES words from memory), load_blocks (a block of each input, transposed: word i of all inputs in m[i]) and
-// store_cvs (the way back for eight words). Everything is inlined with constant indices, so that state and message live
-// in registers as far as there are REGISTERS of them, which it has defined too.
+// The body of a kernel, for vectors of any width. The including file has defined `vec` (LANES words), LANES, and as
+// static inline functions vec_add, vec_xor, vec_ror16, vec_ror12, vec_ror8, vec_ror7, vec_all (one word in every
+// lane), vec_load (LANES words from memory), load_blocks (a block of each input, transposed: word i of all inputs in
+// m[i]) and store_cvs (the way back for eight words). Everything is inlined with constant indices, so that state and
+// message live in registers as far as there are REGISTERS of them, which it has defined too.
 //
-// SUM_FIRST, of the kind of processor, keeps compilers from turning sums round: the message is added to the state first,
-// because the other summand is still being computed.
+// SUM_FIRST, of the kind of processor, keeps compilers from turning sums round: the message is added to the state
+// first, because the other summand is still being computed.
 #ifndef CRYPTO_BLAKE3_LANES_H
 #define CRYPTO_BLAKE3_LANES_H
 
@@ -13,8 +13,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// All four columns (diagonal 0) or all four diagonals (diagonal 1) step by step, which keeps their chains of dependencies
-// side by side and the whole state in use: right where there are registers for it.
+// All four columns (diagonal 0) or all four diagonals (diagonal 1) step by step, which keeps their chains of
+// dependencies side by side and the whole state in use: right where there are registers for it.
 #define B(i) v[4 + ((i) + diagonal) % 4]
 #define C(i) v[8 + ((i) + 2 * diagonal) % 4]
 #define D(i) v[12 + ((i) + 3 * diagonal) % 4]

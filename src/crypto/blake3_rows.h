@@ -1,7 +1,7 @@
 // What a variant of BLAKE3 is: one row of the table that the machine's best is chosen from.
 //
-// A kernel hashes as many inputs of the same length side by side as its vectors have lanes. Driving it, tails included,
-// is the same for all of them (blake3_many.c), as is the tree (blake3.c).
+// A kernel hashes as many inputs of the same length side by side as its vectors have lanes. Driving it, tails
+// included, is the same for all of them (blake3_many.c), as is the tree (blake3.c).
 #ifndef CRYPTO_BLAKE3_ROWS_H
 #define CRYPTO_BLAKE3_ROWS_H
 
@@ -38,8 +38,8 @@ typedef struct blake3_job {
 typedef void blake3_kernel(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                            const uint32_t *counters_high, uint8_t *out);
 
-// The compression function; `out` gets the first half of the output, a CV, and may be `cv`. `rest` gets the second half
-// when it is not null.
+// The compression function; `out` gets the first half of the output, a CV, and may be `cv`. `rest` gets the second
+// half when it is not null.
 typedef void blake3_compress(const uint32_t cv[8], const uint8_t block[BLAKE3_BLOCK], uint32_t len, uint64_t counter,
                              uint32_t flags, uint32_t out[8], uint32_t *rest);
 

@@ -51,8 +51,8 @@ void blake3_tree_chunks(const blake3_tree *t, const uint8_t *data, uint64_t chun
     hash_chunks(t, chunks, counters, n, out[0]);
 }
 
-// The WIDTH subtrees that a subtree of `n` chunks consists of: each level keeps all lanes in use. The recursion is as deep
-// as n is large, which is what the caller has in memory.
+// The WIDTH subtrees that a subtree of `n` chunks consists of: each level keeps all lanes in use. The recursion is as
+// deep as n is large, which is what the caller has in memory.
 static void wide(const blake3_tree *t, const uint8_t *data, uint64_t chunk, uint64_t n, uint8_t (*out)[BLAKE3_LEN]) {
     if (n == WIDTH) {
         blake3_tree_chunks(t, data, chunk, WIDTH, out);

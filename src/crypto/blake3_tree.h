@@ -17,7 +17,8 @@ void blake3_tree_chunks(const blake3_tree *t, const uint8_t *data, uint64_t chun
 // The parents of `n` <= BLAKE3_LANES_MAX neighbouring pairs, in their place.
 void blake3_tree_merge(const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t n);
 
-// The CVs of both halves of a subtree of `n` chunks: a power of two, at least BLAKE3_LANES_MAX. `executor` may be null.
+// The CVs of both halves of a subtree of `n` chunks: a power of two, at least BLAKE3_LANES_MAX. `executor` may be
+// null.
 void blake3_tree_pair(const blake3_tree *t, const uint8_t *data, uint64_t chunk, uint64_t n,
                       const blake3_executor *executor, uint8_t out[BLAKE3_PAIR]);
 

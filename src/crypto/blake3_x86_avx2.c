@@ -7,7 +7,8 @@ static const uint8_t by16[32] __attribute__((aligned(32))) = {2, 3, 0, 1, 6, 7, 
 static const uint8_t by8[32] __attribute__((aligned(32))) = {1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12,
                                                              1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12};
 
-// The shuffle of bytes with its order in memory: left to the compiler it would take a register, of which there is none left.
+// The shuffle of bytes with its order in memory: left to the compiler it would take a register, of which there is
+// none left.
 static inline vec shuffled(vec a, const uint8_t *order) {
     vec out;
     __asm__("vpshufb %2, %1, %0" : "=x"(out) : "x"(a), "m"(*(const vec *)(const void *)order));

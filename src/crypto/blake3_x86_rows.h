@@ -1,5 +1,5 @@
-// The compression function with its sixteen words of state as four rows, for a single input. The including file has defined
-// vec_ror16, vec_ror12, vec_ror8 and vec_ror7 on __m128i. SUM_FIRST is as in blake3_lanes.h.
+// The compression function with its sixteen words of state as four rows, for a single input. The including file has
+// defined vec_ror16, vec_ror12, vec_ror8 and vec_ror7 on __m128i. SUM_FIRST is as in blake3_lanes.h.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_H
 #define CRYPTO_BLAKE3_X86_ROWS_H
 

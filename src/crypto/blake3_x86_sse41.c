@@ -5,7 +5,8 @@
 static const uint8_t by16[16] __attribute__((aligned(16))) = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
 static const uint8_t by8[16] __attribute__((aligned(16))) = {1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12};
 
-// The shuffle of bytes with its order in memory: left to the compiler it would take a register, of which there is none left.
+// The shuffle of bytes with its order in memory: left to the compiler it would take a register, of which there is
+// none left.
 static inline vec shuffled(vec a, const uint8_t *order) {
     __asm__("pshufb %1, %0" : "+x"(a) : "m"(*(const vec *)(const void *)order));
     return a;

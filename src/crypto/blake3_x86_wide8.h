@@ -1,5 +1,5 @@
-// Eight lanes in 256-bit vectors: all of the kernel's operations but the rotations, which the including file has defined
-// or defines.
+// Eight lanes in 256-bit vectors: all of the kernel's operations but the rotations, which the including file has
+// defined or defines.
 #ifndef CRYPTO_BLAKE3_X86_WIDE8_H
 #define CRYPTO_BLAKE3_X86_WIDE8_H
 
@@ -48,8 +48,10 @@ static inline __attribute__((always_inline)) void load_blocks(const uint8_t *con
             m[w + i] = load_two(inputs[i] + offset + 4 * w, inputs[i + 4] + offset + 4 * w);
         transpose_squares(m + w);
     }
+    // The chunks that most likely come next, one a lane: too many streams for the processor to see. It may be no
+    // memory at all, which a hint does not mind.
     for (size_t i = 0; i < LANES; i++)
-        _mm_prefetch((const char *)(inputs[i] + offset + 256), _MM_HINT_T0);
+        _mm_prefetch((const char *)((uintptr_t)inputs[i] + offset + LANES * BLAKE3_CHUNK), _MM_HINT_T1);
 }
 
 static inline void store_cvs(vec *cv, uint8_t *out) {

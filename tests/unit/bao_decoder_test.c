@@ -37,8 +37,8 @@ static int free_decoder(void **state) {
     return 0;
 }
 
-// Whatever is given belongs to the blob and comes in order. (With a wrong size, which nothing has proven yet, pairs are
-// true but taken for those of other places.)
+// Whatever is given belongs to the blob and comes in order. (With a wrong size, which nothing has proven yet, pairs
+// are true but taken for those of other places.)
 static void check_item(const blob *b, const bao_item *item, uint64_t *next) {
     uint64_t size;
     assert_true(bao_decoder_size(decoder, &size));
@@ -77,7 +77,8 @@ static void keep_parent(decoded *d, const bao_item *item) {
     d->parents.len += BAO_PAIR;
 }
 
-// Decodes `in` as `wanted` of the blob, in pieces of 1..`most` bytes; each is a block of its own, for AddressSanitizer.
+// Decodes `in` as `wanted` of the blob, in pieces of 1..`most` bytes; each is a block of its own, for
+// AddressSanitizer.
 static decoded decode(const blob *b, const ranges *wanted, const uint8_t *in, size_t len, size_t most,
                       uint64_t *random) {
     decoded d = {.result = 0};

@@ -1,5 +1,5 @@
-// What the tests of bao share: blobs with their outboards, sets of chunks, and an encoder that follows the definition of an
-// encoding word for word.
+// What the tests of bao share: blobs with their outboards, sets of chunks, and an encoder that follows the definition
+// of an encoding word for word.
 #ifndef UNIT_BAO_SUPPORT_H
 #define UNIT_BAO_SUPPORT_H
 

@@ -1,5 +1,5 @@
-// BLAKE3 as the paper defines it, with nothing done for speed: what the real one is compared with. And the input and the
-// randomness that its tests and those of bao share.
+// BLAKE3 as the paper defines it, with nothing done for speed: what the real one is compared with. And the input and
+// the randomness that its tests and those of bao share.
 #ifndef UNIT_BLAKE3_SUPPORT_H
 #define UNIT_BLAKE3_SUPPORT_H
 
