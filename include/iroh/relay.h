@@ -1,7 +1,8 @@
 // A relay server: it passes datagrams on between endpoints that cannot reach each other directly, by their ids.
 //
 // The server runs on threads of its own, one for each core unless told otherwise. All functions may be called from any
-// thread, those of one server one at a time.
+// thread, those of one server one at a time. They are in the static library (libiroh.a) only: a relay is a program of
+// its own, and those who link the shared library should not carry one.
 #ifndef IROH_RELAY_H
 #define IROH_RELAY_H
 
@@ -64,7 +65,7 @@ typedef struct iroh_relay_config {
 } iroh_relay_config;
 
 // Plain HTTP on [::]:3340, everyone, no metrics.
-IROH_API void iroh_relay_config_default(iroh_relay_config *c);
+void iroh_relay_config_default(iroh_relay_config *c);
 
 // A configuration as read from a file; owns its texts.
 typedef struct iroh_relay_file iroh_relay_file;
@@ -80,26 +81,26 @@ typedef struct iroh_relay_environment {
 // Reads the TOML of the original's configuration file, version 1.4.1, with its defaults. `dev`: plain HTTP on port 3340,
 // whatever the file says of TLS. IROH_ERR_SYNTAX, IROH_ERR_ARG (what does not fit together), IROH_ERR_UNSUPPORTED
 // (certificates by ACME), IROH_ERR_NOMEM; `why` (IROH_RELAY_WHY_SIZE bytes) then says what is wrong where.
-IROH_API int iroh_relay_file_parse(const char *text, size_t len, bool dev, const iroh_relay_environment *environment,
-                                   iroh_relay_file **out, char *why);
-IROH_API const iroh_relay_config *iroh_relay_file_config(const iroh_relay_file *f);
-IROH_API void iroh_relay_file_free(iroh_relay_file *f);  // null is ignored
+int iroh_relay_file_parse(const char *text, size_t len, bool dev, const iroh_relay_environment *environment,
+                          iroh_relay_file **out, char *why);
+const iroh_relay_config *iroh_relay_file_config(const iroh_relay_file *f);
+void iroh_relay_file_free(iroh_relay_file *f);  // null is ignored
 
 // IROH_ERR_ARG, IROH_ERR_BIND, IROH_ERR_IO (a certificate file), IROH_ERR_KEY and IROH_ERR_SYNTAX (their content),
 // IROH_ERR_NOMEM; the reason is also logged.
-IROH_API int iroh_relay_start(const iroh_relay_config *config, iroh_relay **out);
+int iroh_relay_start(const iroh_relay_config *config, iroh_relay **out);
 
 // Ends it: closes all connections in good order, waits for the threads, frees everything. Null is ignored.
-IROH_API void iroh_relay_stop(iroh_relay *r);
+void iroh_relay_stop(iroh_relay *r);
 
 // Reads the certificate files again; connections stay. On an error the old certificate goes on being used.
-IROH_API int iroh_relay_reload(iroh_relay *r);
+int iroh_relay_reload(iroh_relay *r);
 
 // The bound addresses as text; null: off. `port` of a configuration may have been 0. Valid until the server is stopped.
-IROH_API const char *iroh_relay_http_address(const iroh_relay *r);
-IROH_API const char *iroh_relay_https_address(const iroh_relay *r);
-IROH_API const char *iroh_relay_quic_address(const iroh_relay *r);
-IROH_API const char *iroh_relay_metrics_address(const iroh_relay *r);
+const char *iroh_relay_http_address(const iroh_relay *r);
+const char *iroh_relay_https_address(const iroh_relay *r);
+const char *iroh_relay_quic_address(const iroh_relay *r);
+const char *iroh_relay_metrics_address(const iroh_relay *r);
 
 typedef struct iroh_relay_stats {
     uint64_t uptime_ms;
@@ -110,7 +111,7 @@ typedef struct iroh_relay_stats {
     uint64_t bytes_in, bytes_out;                             // of their payload
 } iroh_relay_stats;
 
-IROH_API void iroh_relay_stats_get(const iroh_relay *r, iroh_relay_stats *out);
+void iroh_relay_stats_get(const iroh_relay *r, iroh_relay_stats *out);
 
 #ifdef __cplusplus
 }
