@@ -2,6 +2,8 @@
 // $TMPDIR; a file system in memory leaves the disk out of it. One line for each figure: best and median of the rounds.
 //
 // usage: bench_store [small|large|between|memory]...        default: all
+#define _GNU_SOURCE 1  // nftw
+
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>

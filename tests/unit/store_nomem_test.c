@@ -227,10 +227,11 @@ static void finish(void) {
     store_scratch_remove(dir);
 }
 
-// Fails the n-th allocation, for every n until there are no more; then tries again in the same store.
+// Fails the n-th allocation, for every small n and then for some, until there are no more; then tries again in the same
+// store.
 static void fail_everywhere(size_t i) {
     int failures = 0, r = IROH_ERR_NOMEM;
-    for (int n = 0; r != 0; n++) {
+    for (int n = 0; r != 0; n += 1 + n / 24) {
         prepare(operations[i].small, operations[i].large);
         budget = n;
         r = operations[i].run();
