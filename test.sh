@@ -114,6 +114,19 @@ run_interop() {
         echo "FAIL interop: exit status $status: $(tail -n 1 "$results/interop.out")" | tee -a "$results/interop.log"
     fi
     run_relay_server
+    run_blobs
+}
+
+run_blobs() {
+    if [ ! -x build/dev/bin/iroh ]; then
+        echo "FAIL blobs: build/dev/bin/iroh is not built" | tee "$results/blobs.log"
+        return
+    fi
+    timeout 900 tests/interop/blobs --iroh build/dev/bin/iroh 2>"$results/blobs.out" | tee "$results/blobs.log"
+    local status=${PIPESTATUS[0]}
+    if [ "$status" -ne 0 ] && ! grep -q '^FAIL' "$results/blobs.log"; then
+        echo "FAIL blobs: exit status $status: $(tail -n 1 "$results/blobs.out")" | tee -a "$results/blobs.log"
+    fi
 }
 
 run_relay_server() {
