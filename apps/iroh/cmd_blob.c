@@ -35,8 +35,9 @@ static int get(const cli_options *o, iroh_store *s) {
     if (r != 0)
         return cli_failed("not a ticket of blobs", r);
     share_line line;
+    iroh_get_progress total;
     share_line_start(&line);
-    int status = share_fetch(o, &line, from, &content, s, NULL);
+    int status = share_fetch(o, &line, from, &content, s, NULL, &total);
     iroh_addr_free(from);
     iroh_content_to_text(&content, text);
     if (status == EXIT_OK)

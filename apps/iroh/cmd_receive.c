@@ -18,6 +18,7 @@ typedef struct receiver {
     iroh_store *store;
     iroh_temp_tag *tag;
     iroh_collection *files;
+    iroh_get_progress total;
 } receiver;
 
 static bool on_progress(void *user, const char *name, uint64_t done, uint64_t size) {
@@ -65,7 +66,9 @@ static int write_files(receiver *v) {
     share_line_clear(&v->line);
     if (r != 0)
         return write_failed(v, r, where);
-    cli_note("received %zu files", iroh_collection_count(v->files));
+    char size[SHARE_SIZE_MAX];
+    cli_note("received %zu files, %s of data fetched", iroh_collection_count(v->files),
+             share_size(v->total.bytes, size));
     return EXIT_OK;
 }
 
@@ -88,7 +91,7 @@ static bool prepare(receiver *v) {
 static int receive(receiver *v, const cli_options *o) {
     if (!prepare(v))
         return EXIT_FAILED;
-    int status = share_fetch(o, &v->line, v->from, &v->content, v->store, &v->tag);
+    int status = share_fetch(o, &v->line, v->from, &v->content, v->store, &v->tag, &v->total);
     if (status == EXIT_OK)
         status = write_files(v);
     iroh_collection_free(v->files);

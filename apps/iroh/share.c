@@ -132,12 +132,12 @@ static void on_progress(void *user, const iroh_get_progress *p) {
 
 typedef struct fetch {
     share_line *line;
-    uint64_t bytes;  // received by the latest attempt
+    iroh_get_progress latest;  // attempt
 } fetch;
 
 static void on_fetch_progress(void *user, const iroh_get_progress *p) {
     fetch *f = user;
-    f->bytes = p->bytes;
+    f->latest = *p;
     on_progress(f->line, p);
 }
 
@@ -156,7 +156,7 @@ static int fetch_once(fetch *f, iroh_endpoint *ep, const iroh_addr *from, const 
     options.progress = on_fetch_progress;
     options.user = f;
     options.temp_tag = temp_tag;
-    f->bytes = 0;
+    f->latest = (iroh_get_progress){0};
     int r = iroh_endpoint_connect(ep, from, IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, CONNECT_MS, &c);
     *connected = r == 0;
     if (r != 0)
@@ -179,12 +179,13 @@ static const char *meaning(int error, bool connected) {
 }
 
 static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, const iroh_content *content, iroh_store *store,
-                     iroh_temp_tag **temp_tag) {
+                     iroh_temp_tag **temp_tag, iroh_get_progress *total) {
     bool connected = false;
     int r = IROH_ERR_TIMEOUT;
     for (int tries = 0; tries < TRIES && may_try_again(r); tries++) {
         r = fetch_once(f, ep, from, content, store, temp_tag, &connected);
-        if (f->bytes > 0)
+        total->bytes += f->latest.bytes;
+        if (f->latest.bytes > 0)
             tries = 0;
     }
     share_line_clear(f->line);
@@ -197,8 +198,9 @@ static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, const i
 }
 
 int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, const iroh_content *content,
-                iroh_store *store, iroh_temp_tag **temp_tag) {
+                iroh_store *store, iroh_temp_tag **temp_tag, iroh_get_progress *total) {
     fetch f = {.line = line};
+    *total = (iroh_get_progress){0};
     int r = iroh_content_is_complete(store, content);
     if (r == 1)
         return temp_tag == NULL || iroh_temp_tag_new(store, content, temp_tag) == 0 ? EXIT_OK : EXIT_FAILED;
@@ -208,7 +210,7 @@ int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, c
     if (ep == NULL)
         return EXIT_FAILED;
     share_line_show(line, true, "connecting");
-    int status = fetch_all(&f, ep, from, content, store, temp_tag);
+    int status = fetch_all(&f, ep, from, content, store, temp_tag, total);
     (void)iroh_endpoint_close(ep, SHARE_CLOSE_MS);
     iroh_endpoint_free(ep);
     return status;

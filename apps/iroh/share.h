@@ -38,8 +38,8 @@ void share_remove_folder(const char *path);
 iroh_store *share_store(const char *path);
 
 // Fetches the content of a ticket into the store, keeping what is there: EXIT_OK, EXIT_INTERRUPTED, or EXIT_FAILED after a
-// message. Without a connection when nothing is missing. `temp_tag` as in iroh_get_options.
+// message. Without a connection when nothing is missing. `temp_tag` as in iroh_get_options; *total is what was done.
 int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, const iroh_content *content,
-                iroh_store *store, iroh_temp_tag **temp_tag);
+                iroh_store *store, iroh_temp_tag **temp_tag, iroh_get_progress *total);
 
 #endif
