@@ -47,6 +47,12 @@ static const metric metrics[] = {
     {"http_connections", "TCP connections accepted", false, COUNT_HTTP_CONNECTIONS},
     {"http_connections_closed", "TCP connections whose HTTP part ended", false, COUNT_HTTP_CLOSED},
     {"http_connections_errored", "TCP connections whose HTTP part ended in an error", false, COUNT_HTTP_ERRORED},
+    // Beyond the original.
+    {"sessions_denied", "Clients that were not let in", HUB(denied)},
+    {"sessions_timed_out", "Relay sessions that ended for want of a pong or of a handshake", HUB(timed_out)},
+    {"sessions_slow", "Relay sessions that ended because the client took nothing", HUB(slow)},
+    {"sessions_failed", "Relay sessions that ended in an error of the client", HUB(failed)},
+    {"connections_refused", "TCP connections closed at once for want of memory", false, COUNT_REFUSED},
 };
 
 static uint64_t value_of(const iroh_relay *r, const metric *m, const relay_counters *hubs) {
