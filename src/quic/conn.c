@@ -177,6 +177,7 @@ void quic_conn_free(quic_conn *c) {
     free(c->alpn);
     free(c->session);
     free(c->new_token);
+    free(c->past);
     free(c->close);
     free(c);
 }
@@ -248,31 +249,42 @@ addr quic_conn_remote(const quic_conn *c) {
     return c->path->remote;
 }
 
+static void add_counts(quic_conn_stats *sum, const quic_path *p) {
+    sum->congestion_events += p->cc.events;
+    sum->lost_packets += p->lost_packets;
+    sum->lost_bytes += p->lost_bytes;
+    sum->spurious += p->spurious;
+    sum->bytes_sent += p->bytes_out;
+    sum->bytes_received += p->bytes_in;
+    sum->datagrams_sent += p->datagrams_out;
+    sum->datagrams_received += p->datagrams_in;
+    sum->mtu_probes += p->mtu_probes;
+    sum->mtu_probes_lost += p->mtu_probes_lost;
+    sum->black_holes += p->black_holes;
+}
+
+void quic_conn_count_past(quic_conn *c, const quic_path *p) {
+    if (c->past == NULL)
+        c->past = calloc(1, sizeof *c->past);
+    if (c->past != NULL)
+        add_counts(c->past, p);
+}
+
 void quic_conn_stats_get(const quic_conn *c, quic_conn_stats *out) {
     const quic_path *p = c->path;
-    *out = (quic_conn_stats){
-        .rtt = p->rtt,
-        .window = p->cc.window,
-        .in_flight = quic_conn_in_flight(c, p),
-        .congestion_events = p->cc.events,
-        .lost_packets = p->lost_packets,
-        .lost_bytes = p->lost_bytes,
-        .spurious = p->spurious,
-        .packets_sent = c->packets_sent,
-        .packets_received = c->packets_received,
-        .bytes_sent = p->bytes_out,
-        .bytes_received = p->bytes_in,
-        .datagrams_sent = p->datagrams_out,
-        .datagrams_received = p->datagrams_in,
-        .key_updates = c->keys.generation,
-        .mtu_probes = p->mtu_probes,
-        .mtu_probes_lost = p->mtu_probes_lost,
-        .black_holes = p->black_holes,
-        .streams_opened = c->streams_opened,
-        .streams_accepted = c->streams_accepted,
-        .mtu = p->mtud.current,
-        .suite = c->keys.suite != NULL ? c->keys.suite->id : 0,
-    };
+    *out = c->past != NULL ? *c->past : (quic_conn_stats){0};
+    for (size_t i = 0; i < c->path_count; i++)
+        add_counts(out, c->paths[i]);
+    out->rtt = p->rtt;
+    out->window = p->cc.window;
+    out->in_flight = quic_conn_in_flight(c, p);
+    out->packets_sent = c->packets_sent;
+    out->packets_received = c->packets_received;
+    out->key_updates = c->keys.generation;
+    out->streams_opened = c->streams_opened;
+    out->streams_accepted = c->streams_accepted;
+    out->mtu = p->mtud.current;
+    out->suite = c->keys.suite != NULL ? c->keys.suite->id : 0;
 }
 
 int quic_conn_export(const quic_conn *c, const void *label, size_t label_len, const void *context, size_t context_len,

@@ -69,7 +69,8 @@ typedef struct quic_close_info {
 } quic_close_info;
 
 typedef struct quic_conn_stats {
-    quic_rtt rtt;  // of the path in use
+    // Of the path in use: rtt, window, in_flight, mtu. Everything else is summed over all paths, gone ones included.
+    quic_rtt rtt;
     uint64_t window, in_flight;
     uint64_t congestion_events, lost_packets, lost_bytes, spurious;
     uint64_t packets_sent, packets_received, bytes_sent, bytes_received, datagrams_sent, datagrams_received;

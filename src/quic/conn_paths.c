@@ -46,6 +46,7 @@ void quic_conn_path_remove(quic_conn *c, quic_path *p) {
     c->path_count--;
     memmove(&c->paths[at], &c->paths[at + 1], (c->path_count - at) * sizeof *c->paths);
     quic_conn_frames_lost(c, p, QUIC_SPACE_DATA, &p->data.sent);
+    quic_conn_count_past(c, p);
     quic_path_cids *cids = p->cids;
     quic_path_free(p, quic_endpoint_frames(c->ep));
     quic_conn_cids_remove(c, cids);

@@ -194,6 +194,7 @@ struct quic_conn {
     uint64_t close_answer_at;  // next count that is answered
     quic_qlog *qlog;
     uint64_t packets_sent, packets_received;
+    quic_conn_stats *past;  // sums of paths that are gone; null: none, or no memory for them
     uint64_t streams_opened, streams_accepted;
 };
 
@@ -244,6 +245,7 @@ int quic_conn_new(quic_endpoint *ep, const quic_conn_new_config *config, uint64_
 void quic_conn_free(quic_conn *c);  // everything; the endpoint has unlinked it
 void quic_conn_event(quic_conn *c, uint32_t events);
 void quic_handshake_free(quic_conn *c);
+void quic_conn_count_past(quic_conn *c, const quic_path *p);  // before a path goes: its counters stay in the statistics
 quic_path_config quic_conn_path_config(const quic_conn *c);
 int quic_conn_phase_update(quic_conn *c, uint64_t now, bool by_peer);  // 0 or IROH_ERR_*
 
