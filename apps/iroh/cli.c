@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -123,6 +124,41 @@ static bool may_repeat(const char *a, const char *name, size_t count, size_t max
     return false;
 }
 
+static bool begins_with_one_of(const char *text, const char *const starts[]) {
+    for (; *starts != NULL; starts++)
+        if (strncasecmp(text, *starts, strlen(*starts)) == 0)
+            return true;
+    return false;
+}
+
+// Whatever can be seen to be wrong without trying it; the library would find out only while it runs.
+static bool check_values(const cli_options *o) {
+    static const char *const relays[] = {"http://", "https://", NULL};
+    static const char *const proxies[] = {"http://",   "https://",   "socks4://", "socks4a://",
+                                          "socks5://", "socks5h://", NULL};
+    for (size_t i = 0; i < o->relay_count; i++) {
+        const char *url = o->relay[i];
+        if (strcmp(url, "default") != 0 && strcmp(url, "staging") != 0 && !begins_with_one_of(url, relays)) {
+            cli_error("--relay wants http://..., https://..., default, staging or none, not '%s'", url);
+            return false;
+        }
+    }
+    if (o->proxy != NULL && !begins_with_one_of(o->proxy, proxies)) {
+        cli_error("--proxy wants a URL such as http://HOST:PORT or socks5h://HOST:PORT, not '%s'", o->proxy);
+        return false;
+    }
+    if (o->congestion != NULL && strcmp(o->congestion, "cubic") != 0 && strcmp(o->congestion, "newreno") != 0 &&
+        strcmp(o->congestion, "bbr3") != 0) {
+        cli_error("--congestion wants cubic, newreno or bbr3, not '%s'", o->congestion);
+        return false;
+    }
+    if (o->ca_file != NULL && access(o->ca_file, R_OK) != 0) {
+        cli_error("cannot read --ca-file %s: %s", o->ca_file, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
 // What is said about relays makes sense together; "none" is no relay.
 static bool check_relays(cli_options *o) {
     size_t kept = 0;
@@ -175,7 +211,7 @@ bool cli_parse(cli_options *o, int argc, char **argv, int first) {
         }
         *place = argv[++i];
     }
-    return check_relays(o);
+    return check_relays(o) && check_values(o);
 }
 
 bool cli_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *out) {
@@ -353,6 +389,11 @@ bool cli_ticket(iroh_endpoint *ep, const cli_options *o, char out[static CLI_TIC
     if (o->relay_count > 0)
         wait_for_relay(ep);
     int r = iroh_endpoint_addr(ep, &addr);
+    if (r == 0 && iroh_addr_count(addr) == 0) {
+        iroh_addr_free(addr);
+        cli_error("nobody could connect: without direct paths, --relay URL is needed");
+        return false;
+    }
     if (r == 0) {
         r = iroh_ticket_format(addr, out, CLI_TICKET_MAX);
         iroh_addr_free(addr);

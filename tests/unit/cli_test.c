@@ -166,6 +166,40 @@ static void bad_tickets_are_refused(void **state) {
     }
 }
 
+static void bad_relays_are_refused(void **state) {
+    (void)state;
+    must_fail("'ftp://127.0.0.1/'", WORDS("pipe", "listen", LOOPBACK, "--relay", "ftp://127.0.0.1/"));
+    must_fail("'127.0.0.1:80'", WORDS("ping", "serve", LOOPBACK, "--relay", "127.0.0.1:80"));
+    must_fail("http://", WORDS("pipe", "listen", LOOPBACK, "--relay", "http://"));
+    must_fail("--relay none", WORDS("id", "--relay", "none", "--relay", "default"));
+    must_fail("--direct-only", WORDS("perf", "serve", LOOPBACK, "--direct-only", "--relay", "http://127.0.0.1:1/"));
+    must_fail("--relay-only", WORDS("perf", "serve", "--direct-only", "--relay-only"));
+    must_fail("--relay URL", WORDS("perf", "serve", "--relay-only"));
+    must_fail("--relay", WORDS("ping", "serve", "--relay"));
+    must_fail("'nonsense'", WORDS("ping", "serve", LOOPBACK, "--proxy", "nonsense"));
+    must_fail("/nowhere/ca.pem", WORDS("pipe", "listen", LOOPBACK, "--ca-file", "/nowhere/ca.pem"));
+    must_fail("'vegas'", WORDS("pipe", "listen", LOOPBACK, "--congestion", "vegas"));
+    const char *nine[2 + 2 * 9 + 1] = {IROH, "id"};
+    for (size_t i = 2; i < 2 + 2 * 9; i += 2) {
+        nine[i] = "--relay";
+        nine[i + 1] = "http://127.0.0.1:1/";
+    }
+    must_fail("8 times", nine);
+}
+
+static void help_names_every_command(void **state) {
+    (void)state;
+    static const char *const commands[] = {"id",   "ticket",     "pipe listen", "pipe connect", "pipe listen-tcp",
+                                           "ping", "perf serve", "perf run",    "perf idle",    "--relay"};
+    outcome o;
+    run(&o, WORDS("--help"));
+    assert_int_equal(o.status, 0);
+    assert_string_equal(o.err, "");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strstr(o.out, commands[i]) == NULL)
+            fail_msg("no '%s' in: %s", commands[i], o.out);
+}
+
 static void bad_addresses_are_refused(void **state) {
     (void)state;
     must_fail("127.0.0.1", WORDS("pipe", "listen", "--bind", "127.0.0.1"));
@@ -295,6 +329,8 @@ int main(void) {
         cmocka_unit_test_teardown(bad_secrets_are_refused, process_kill_all),
         cmocka_unit_test_teardown(wrong_words_are_named, process_kill_all),
         cmocka_unit_test_teardown(bad_tickets_are_refused, process_kill_all),
+        cmocka_unit_test_teardown(bad_relays_are_refused, process_kill_all),
+        cmocka_unit_test_teardown(help_names_every_command, process_kill_all),
         cmocka_unit_test_teardown(bad_addresses_are_refused, process_kill_all),
         cmocka_unit_test_teardown(ping_counts_its_answers, process_kill_all),
         cmocka_unit_test_teardown(perf_measures_everything, process_kill_all),
