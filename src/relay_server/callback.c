@@ -69,14 +69,15 @@ static bool add_field(question *q, const char *text) {
     return longer != NULL;
 }
 
-// Both names of the id's field: old services know the second alone.
+// Both names of the id's field: old services know the second alone. An empty body has no type.
 static bool add_fields(question *q) {
     char field[FIELD_MAX];
     (void)snprintf(field, sizeof field, "X-Iroh-Endpoint-Id: %s", q->id);
     if (!add_field(q, field))
         return false;
     (void)snprintf(field, sizeof field, "X-Iroh-NodeId: %s", q->id);
-    return add_field(q, field) && (q->callback->bearer == NULL || add_field(q, q->callback->bearer));
+    return add_field(q, field) && add_field(q, "Content-Type:") &&
+           (q->callback->bearer == NULL || add_field(q, q->callback->bearer));
 }
 
 static bool begin(question *q) {

@@ -30,9 +30,9 @@ static bool may_accept(relay_loop *l) {
         pause_until(l, time_add(now, ACCEPT_PAUSE));
         return false;
     }
-    if (l->accepts.rate == 0 || bucket_take(&l->accepts, 1, now))
+    if (l->accepts.rate == 0 || bucket_take(&l->accepts, ACCEPT_COST, now))
         return true;
-    pause_until(l, bucket_ready_at(&l->accepts, 1));
+    pause_until(l, bucket_ready_at(&l->accepts, ACCEPT_COST));
     return false;
 }
 

@@ -239,15 +239,15 @@ static void set_limits(iroh_relay *r) {
     r->conns_per_loop = (most + r->loop_count - 1) / r->loop_count;
 }
 
+// Each loop has its share; in thousandths, for rates below one a second.
 static void set_accept_rate(const iroh_relay *r, relay_loop *l) {
-    double rate = r->config.accepts_per_second / r->loop_count;
-    uint64_t burst = r->config.accept_burst / r->loop_count;
-    if (rate > 0)
-        bucket_init(&l->accepts, rate < 1 ? 1 : (uint64_t)rate,
-                    burst != 0 ? burst
-                    : rate < 1 ? 1
-                               : (uint64_t)rate,
-                    sys_now());
+    double rate = r->config.accepts_per_second / r->loop_count * ACCEPT_COST;
+    double burst = (double)r->config.accept_burst / r->loop_count * ACCEPT_COST;
+    if (rate <= 0)
+        return;
+    burst = burst > 0 ? burst : rate;
+    bucket_init(&l->accepts, rate < 1 ? 1 : (uint64_t)rate, burst < ACCEPT_COST ? ACCEPT_COST : (uint64_t)burst,
+                sys_now());
 }
 
 static uint64_t reload_time(const iroh_relay *r) {

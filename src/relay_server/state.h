@@ -46,6 +46,7 @@
 #define READ_HTTP 16384                    // before the upgrade
 #define OUT_BLOCKS SYS_SLICES_MAX          // blocks of one write
 #define ACCEPT_PAUSE (100 * NS_PER_MS)     // when there is no room for more connections
+#define ACCEPT_COST 1000                   // units of relay_loop.accepts for each connection
 #define STOP_TIMEOUT (3 * NS_PER_S)        // for peers to take what is left and to close
 #define TLS_REST_AFTER (2 * NS_PER_S)      // without records, then expanded keys are given back
 #define HTTP_TOKEN_MAX 4096                // bytes of a client's token

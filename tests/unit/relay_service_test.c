@@ -528,6 +528,30 @@ static void a_flood_of_connections_keeps_no_client_from_talking(void **state) {
     iroh_relay_stop(r);
 }
 
+static void accepting_goes_no_faster_than_allowed(void **state) {
+    (void)state;
+    iroh_relay_config config;
+    iroh_relay_config_default(&config);
+    config.threads = 1;
+    config.accepts_per_second = 0.001;
+    config.accept_burst = 3;
+    iroh_relay *r = start_with(&config);
+    client a, b;
+    client_ready(&a, r, 1);
+    client_ready(&b, r, 2);
+    int third = dial_upgraded(r), fourth = dial_upgraded(r);
+    (void)get(third, "\r\n\r\n");
+    // The fourth will have to wait for a quarter of an hour; those inside notice nothing.
+    client_say(&a, &b, "hello");
+    client_expect(&b, &a, "hello");
+    assert_false(readable(fourth, 0));
+    (void)close(third);
+    (void)close(fourth);
+    client_close(&a);
+    client_close(&b);
+    iroh_relay_stop(r);
+}
+
 // --- Who may come in
 
 static bool is_let_in(const iroh_relay *r, uint8_t key, const char *token) {
@@ -675,6 +699,7 @@ int main(void) {
         cmocka_unit_test(a_client_that_never_reads_is_dropped_and_costs_nobody_else),
         cmocka_unit_test(connections_that_go_at_any_moment_leave_nothing_behind),
         cmocka_unit_test(a_flood_of_connections_keeps_no_client_from_talking),
+        cmocka_unit_test(accepting_goes_no_faster_than_allowed),
         cmocka_unit_test(only_those_come_in_whom_access_allows),
         cmocka_unit_test(without_relaying_there_is_no_way_in),
         cmocka_unit_test(who_sends_too_much_is_told_and_slowed),
