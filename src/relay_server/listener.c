@@ -30,10 +30,10 @@ static bool may_accept(relay_loop *l) {
         pause_until(l, time_add(now, ACCEPT_PAUSE));
         return false;
     }
-    if (l->accepts.rate == 0 || bucket_take(&l->accepts, ACCEPT_COST, now))
-        return true;
-    pause_until(l, bucket_ready_at(&l->accepts, ACCEPT_COST));
-    return false;
+    uint64_t at = l->accepts.rate == 0 ? 0 : bucket_ready_at(&l->accepts, ACCEPT_COST);
+    if (at > now)
+        pause_until(l, at);
+    return at <= now;
 }
 
 static void on_ready(void *user, unsigned events) {
@@ -50,6 +50,8 @@ static void on_ready(void *user, unsigned events) {
             pause_until(l, time_add(loop_now(l), ACCEPT_PAUSE));
             return;
         }
+        if (l->accepts.rate != 0)
+            bucket_charge(&l->accepts, ACCEPT_COST, loop_now(l));
         conn_accept(from, fd, &remote);
     }
 }
