@@ -33,29 +33,56 @@ export;
 static int compare_names(const iroh_collection *c, size_t a, size_t b) {
     size_t len_a, len_b;
     const char *name_a = iroh_collection_name(c, a, &len_a), *name_b = iroh_collection_name(c, b, &len_b);
-    return len_a != len_b ? 1 : memcmp(name_a, name_b, len_a);
+    int order = memcmp(name_a, name_b, len_a < len_b ? len_a : len_b);
+    return order != 0 ? order : (len_a > len_b) - (len_a < len_b);
 }
 
-// In order of names, those that are equal stand side by side.
-static int check_twice(const export *e) {
-    const iroh_collection *c = e->collection;
-    iroh_collection *sorted;
-    int r = iroh_collection_new(&sorted);
+// The first of two equal names that stand side by side, or SIZE_MAX; *ascending, whether all are in order.
+static size_t find_pair(const iroh_collection *c, bool *ascending) {
+    *ascending = true;
+    for (size_t i = 1; i < iroh_collection_count(c); i++) {
+        int order = compare_names(c, i - 1, i);
+        if (order == 0)
+            return i;
+        *ascending = *ascending && order < 0;
+    }
+    return SIZE_MAX;
+}
+
+static int copy_names(const iroh_collection *c, iroh_collection *to) {
+    int r = 0;
     for (size_t i = 0; i < iroh_collection_count(c) && r == 0; i++) {
         size_t len;
         const char *name = iroh_collection_name(c, i, &len);
-        iroh_hash none = {{0}};
-        r = iroh_collection_add(sorted, name, len, &none);
+        iroh_hash hash = iroh_collection_hash(c, i);
+        r = iroh_collection_add(to, name, len, &hash);
     }
+    return r;
+}
+
+static int refuse_pair(const export *e, const iroh_collection *c, size_t i) {
+    size_t len;
+    const char *name = iroh_collection_name(c, i, &len);
+    store_folder_where(e->options, name, len);
+    return IROH_ERR_ARG;
+}
+
+// In order of names, those that are equal stand side by side; most collections are made in that order.
+static int check_twice(const export *e) {
+    bool ascending;
+    iroh_collection *sorted;
+    size_t i = find_pair(e->collection, &ascending);
+    if (i != SIZE_MAX)
+        return refuse_pair(e, e->collection, i);
+    if (ascending)
+        return 0;
+    int r = iroh_collection_new(&sorted);
     if (r == 0)
+        r = copy_names(e->collection, sorted);
+    if (r == 0) {
         iroh_collection_sort(sorted);
-    for (size_t i = 1; r == 0 && i < iroh_collection_count(sorted); i++) {
-        size_t len;
-        if (compare_names(sorted, i - 1, i) != 0)
-            continue;
-        const char *name = iroh_collection_name(sorted, i, &len);
-        store_folder_where(e->options, name, len);
-        r = IROH_ERR_ARG;
+        i = find_pair(sorted, &ascending);
+        r = i != SIZE_MAX ? refuse_pair(e, sorted, i) : 0;
     }
     iroh_collection_free(sorted);
     return r;
