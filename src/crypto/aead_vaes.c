@@ -10,6 +10,7 @@
 
 #include <cpuid.h>
 #include <immintrin.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,13 +42,25 @@ typedef struct gcm_key {
 } gcm_key;
 
 // Compilers know of the wide registers, which need the operating system's help; of the two instructions not all do.
-bool aead_vaes_supported(void) {
+static bool look_up_support(void) {
     unsigned a, b, c, d;
     bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     if (!wide || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0)
         return false;
     return (c & bit_VAES) != 0 && (c & bit_VPCLMULQDQ) != 0;
+}
+
+// Looked up once: in a virtual machine CPUID is a trip out of it, which costs as much as a signature.
+bool aead_vaes_supported(void) {
+    enum { UNKNOWN = 0, NO, YES };
+    static atomic_int answer;
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        known = look_up_support() ? YES : NO;
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == YES;
 }
 
 // --- AES keys (FIPS 197, section 5.2)
