@@ -36,7 +36,8 @@ class Pipe:
             out.write(data)
         command = peer.command + (["pipe"] if peer.name == OURS else []) + words + LOOPBACK[peer.name]
         environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
-        with open(self.base + ".in", "rb") as i, open(self.base + ".out", "wb") as o, open(self.base + ".err", "wb") as e:
+        with (open(self.base + ".in", "rb") as i, open(self.base + ".out", "wb") as o,
+              open(self.base + ".err", "wb") as e):
             try:
                 self.process = subprocess.Popen(command, stdin=i, stdout=o, stderr=e, env=environment)
             except OSError as error:
@@ -114,7 +115,8 @@ def two(client, server, client_words, server_words, up=b"", down=b""):
 
 def stdio(client, server, up=0, down=0, client_more=(), server_more=(), wanted_down=None):
     sent, answer = os.urandom(up), os.urandom(down)
-    with two(client, server, ["connect", *client_more], ["listen", *server_more], sent, answer) as (connector, listener):
+    words = ["connect", *client_more], ["listen", *server_more]
+    with two(client, server, *words, sent, answer) as (connector, listener):
         connector.must_give(answer if wanted_down is None else wanted_down)
         listener.must_give(sent)
 
@@ -148,7 +150,8 @@ def custom_alpn(client, server):
 
 def other_alpn(client, server):
     """A listener of another protocol is not connected to, and waits on."""
-    with two(client, server, ["connect"], ["listen", "--custom-alpn", "utf8:mine/1"], b"hello") as (connector, listener):
+    words = ["connect"], ["listen", "--custom-alpn", "utf8:mine/1"]
+    with two(client, server, *words, b"hello") as (connector, listener):
         if connector.status() == 0:
             connector.fail("ended well, but nobody speaks its protocol")
         if listener.process.poll() is not None:
