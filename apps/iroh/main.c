@@ -20,7 +20,8 @@ static const command commands[] = {
      "  pipe connect-tcp --addr A:P TICKET   accept TCP connections, forward each\n"
      "  pipe listen-unix --socket-path P     the same with unix sockets\n"
      "  pipe connect-unix --socket-path P TICKET"},
-    {"send", cmd_send, "send PATH...                         share files and folders until interrupted; prints a ticket"},
+    {"send", cmd_send,
+     "send PATH...                         share files and folders until interrupted; prints a ticket"},
     {"receive", cmd_receive,
      "receive TICKET                       fetch what a ticket of send or sendme names into this folder (--to DIR)"},
     {"blob", cmd_blob,
