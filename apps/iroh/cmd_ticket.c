@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <iroh/blobs_transfer.h>
+
 #include "cli.h"
 
 #define TEXT_START 256  // bytes; most addresses fit
@@ -57,14 +59,24 @@ static void print_address(const iroh_addr *a, size_t i, const char *text, bool j
     (void)putchar('}');
 }
 
-static int explain(const iroh_addr *a, bool json) {
+static void print_content(const iroh_content *content, bool json) {
+    char hex[IROH_HASH_HEX_SIZE];
+    const char *format = content->format == IROH_BLOB_RAW ? "raw" : "hash-seq";
+    iroh_hash_to_hex(&content->hash, hex);
+    printf(json ? "\"hash\":\"%s\",\"format\":\"%s\"," : "hash    %s\nformat  %s\n", hex, format);
+}
+
+// `content` is null for the ticket of an endpoint.
+static int explain(const iroh_addr *a, const iroh_content *content, bool json) {
     char hex[IROH_KEY_HEX_SIZE];
+    const char *kind = content != NULL ? "blob" : "endpoint";
     const iroh_public_key id = iroh_addr_id(a);
     iroh_public_key_to_hex(&id, hex);
+    printf(json ? "{\"kind\":\"%s\",\"id\":\"%s\"," : "kind    %s\nid      %s\n", kind, hex);
+    if (content != NULL)
+        print_content(content, json);
     if (json)
-        printf("{\"kind\":\"endpoint\",\"id\":\"%s\",\"addrs\":[", hex);
-    else
-        printf("kind    endpoint\nid      %s\n", hex);
+        printf("\"addrs\":[");
     for (size_t i = 0; i < iroh_addr_count(a); i++) {
         char *text = address_text(a, i);
         if (text == NULL)
@@ -82,7 +94,7 @@ static int refuse(const char *text, int error) {
     if (iroh_public_key_from_text(&id, text) == 0)
         cli_error("this is an endpoint id, not a ticket");
     else if (error == IROH_ERR_KIND)
-        cli_error("not a ticket of an endpoint: those begin with \"endpoint\"");
+        cli_error("not a ticket: those begin with \"endpoint\" or \"blob\"");
     else
         cli_error("damaged ticket: %s", iroh_strerror(error));
     return EXIT_FAILED;
@@ -94,10 +106,12 @@ int cmd_ticket(const cli_options *o) {
         cli_error("ticket takes one ticket; see iroh --help");
         return EXIT_USAGE;
     }
-    int r = iroh_ticket_parse(o->args[0], &a);
+    iroh_content content;
+    bool blob = strncmp(o->args[0], "blob", 4) == 0;
+    int r = blob ? iroh_blob_ticket_parse(o->args[0], &a, &content) : iroh_ticket_parse(o->args[0], &a);
     if (r != 0)
         return refuse(o->args[0], r);
-    r = explain(a, o->json);
+    r = explain(a, blob ? &content : NULL, o->json);
     iroh_addr_free(a);
     return r;
 }

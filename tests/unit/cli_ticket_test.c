@@ -108,14 +108,33 @@ static void long_addresses_are_shown_whole(void **state) {
     assert_int_equal(strlen(strstr(o.out, "custom  1_")), 10 + 2 * sizeof data + 1);
 }
 
+static void a_blob_ticket_tells_of_the_blob_too(void **state) {
+    (void)state;
+    static const char ticket[] = "blobacxfr74igmsbvsbnn73wcecg5vt3kbzncqwfrdiampuufwnhkublmaaaaafyju2y4tel43bymjvsdax7k"
+                                 "5mbrotl2p2lsbdetff6ctftksqhe";
+    outcome o;
+    run(&o, ticket, NULL);
+    assert_int_equal(o.status, 0);
+    assert_string_equal(o.out, "kind    blob\n"
+                               "id      ae58ff8833241ac82d6ff7611046ed67b5072d142c588d0063e942d9a75502b6\n"
+                               "hash    0b84d358e4c8be6c38626b2182ff575818ba6bd3f4b90464994be14cb354a072\n"
+                               "format  raw\n");
+    run(&o, ticket, "--json");
+    json_t *root = json_loads(o.out, 0, NULL);
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "kind")), "blob");
+    assert_string_equal(json_string_value(json_object_get(root, "format")), "raw");
+    assert_int_equal(json_array_size(json_object_get(root, "addrs")), 0);
+    json_decref(root);
+}
+
 static void a_wrong_ticket_gives_one_line(void **state) {
     (void)state;
     static const char *const rows[][2] = {
         {"", "begin with \"endpoint\""},
         {"hello", "begin with \"endpoint\""},
-        {"blobacxfr74igmsbvsbnn73wcecg5vt3kbzncqwfrdiampuufwnhkublmaaaaafyju2y4tel43bymjvsdax7k5mbrotl2p2lsbdetff6ctftk"
-         "sqhe",
-         "begin with \"endpoint\""},
+        {"docaaacaaabaibqibiga4eascqlbqgq4dyqcejbgfav", "begin with \"endpoint\""},
+        {"blob", "ends too early"},
         {"endpoint", "ends too early"},
         {"endpoint!!!!", "malformed"},
         {"endpointaebqaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "not supported"},
@@ -146,6 +165,7 @@ int main(void) {
         cmocka_unit_test_teardown(a_ticket_is_explained_line_by_line, process_kill_all),
         cmocka_unit_test_teardown(json_says_the_same, process_kill_all),
         cmocka_unit_test_teardown(long_addresses_are_shown_whole, process_kill_all),
+        cmocka_unit_test_teardown(a_blob_ticket_tells_of_the_blob_too, process_kill_all),
         cmocka_unit_test_teardown(a_wrong_ticket_gives_one_line, process_kill_all),
         cmocka_unit_test_teardown(exactly_one_ticket_is_taken, process_kill_all),
     };
