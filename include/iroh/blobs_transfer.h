@@ -187,6 +187,7 @@ typedef struct iroh_provider_event {
 typedef struct iroh_provider_config {
     unsigned serve;          // IROH_SERVE_...; all but IROH_SERVE_PUSH
     size_t max_connections;  // beyond it connections are closed with code 2, "limit"; 1000
+    size_t max_requests;     // answered at once, about 300 KiB each; beyond it they are refused with "limit"; 1000
     uint64_t max_push;       // bytes that a pushed blob may claim; 2^40
     // Called on the thread that runs the provider. To IROH_PROVIDER_CONNECTED, _REQUEST, _BLOB and _PROGRESS the answer
     // counts: 0 to go on, IROH_ERR_ACCESS or IROH_ERR_LIMIT to refuse, and any other error to end with "internal".

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #define MAX_CONNECTIONS 1000
+#define MAX_REQUESTS 1000
 #define MAX_PUSH (UINT64_C(1) << 40)
 #define FIRST_ITEMS 16
 
 void iroh_provider_config_default(iroh_provider_config *config) {
     *config = (iroh_provider_config){.serve = IROH_SERVE_GET | IROH_SERVE_GET_MANY | IROH_SERVE_OBSERVE,
                                      .max_connections = MAX_CONNECTIONS,
+                                     .max_requests = MAX_REQUESTS,
                                      .max_push = MAX_PUSH};
 }
 
@@ -37,6 +39,7 @@ int iroh_provider_new(iroh_store *s, const iroh_provider_config *config, iroh_pr
 static void stream_free(provider_stream *s) {
     list_remove(&s->link);
     s->connection->provider->stream_count--;
+    s->connection->provider->request_count -= s->begun;
     outgoing_free(s->out);
     incoming_free(s->in);
     iroh_observer_free(s->observer);

@@ -16,6 +16,7 @@ struct iroh_provider {
     iroh_provider_config config;
     list_link connections;
     size_t connection_count, stream_count;
+    size_t request_count;  // streams whose request has begun
     iroh_pollitem *items;  // of the latest wait
     size_t room;
     uint8_t *input;  // PROVIDER_BUFFER bytes, for whoever reads

@@ -48,11 +48,14 @@ static int begin(provider_stream *s) {
                 {PROTO_GET_MANY, IROH_SERVE_GET_MANY, provider_send_start},
                 {PROTO_OBSERVE, IROH_SERVE_OBSERVE, provider_observe_start},
                 {PROTO_PUSH, IROH_SERVE_PUSH, provider_push_start}};
+    iroh_provider *p = s->connection->provider;
     s->begun = true;
+    if (p->request_count++ >= p->config.max_requests)
+        return IROH_ERR_LIMIT;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].type != s->request.type)
             continue;
-        if ((s->connection->provider->config.serve & rows[i].serve) == 0)
+        if ((p->config.serve & rows[i].serve) == 0)
             return IROH_ERR_ACCESS;
         int r = provider_tell(s, IROH_PROVIDER_REQUEST, 0, NULL, 0, 0);
         return r == 0 ? rows[i].start(s) : r;

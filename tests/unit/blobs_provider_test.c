@@ -250,6 +250,41 @@ static void readers_that_leave_disturb_nobody(void **state) {
     blobs_duo_free(&d);
 }
 
+// Those who ask and do not read take no more memory than the limit allows.
+static void requests_beyond_the_limit_are_refused(void **state) {
+    (void)state;
+    enum { LIMIT = 5 };
+    blobs_duo d;
+    iroh_provider_config config;
+    iroh_provider_config_default(&config);
+    config.max_requests = LIMIT;
+    blobs_duo_open(&d, &config);
+    iroh_hash hash = blobs_add(d.there, 40000000);
+    uint8_t request[128], *got, byte;
+    uint64_t code = 0;
+    size_t len = make_request(request, &hash, 0, BAO_END);
+    iroh_stream *held[LIMIT];
+    for (int i = 0; i < LIMIT; i++) {
+        held[i] = ask(&d, request, len, true);
+        assert_int_equal(iroh_stream_read(held[i], &byte, 1, LONG_MS), 1);
+    }
+    assert_int_equal(answer(ask(&d, request, len, true), &got, &code), IROH_ERR_RESET);
+    assert_int_equal(code, PROTO_LIMIT);
+    free(got);
+    iroh_stream_free(held[0]);
+    // Once the provider has heard of it, there is room for another.
+    int64_t n = IROH_ERR_RESET;
+    while (n == IROH_ERR_RESET) {
+        iroh_stream *s = ask(&d, request, len, true);
+        n = iroh_stream_read(s, &byte, 1, LONG_MS);
+        iroh_stream_free(s);
+    }
+    assert_int_equal(n, 1);
+    for (int i = 1; i < LIMIT; i++)
+        iroh_stream_free(held[i]);
+    blobs_duo_free(&d);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(malformed_requests_get_an_empty_answer),
@@ -261,6 +296,7 @@ int main(void) {
         cmocka_unit_test(children_of_partial_sequences_are_served),
         cmocka_unit_test(a_row_without_end_ends_with_the_sequence),
         cmocka_unit_test(readers_that_leave_disturb_nobody),
+        cmocka_unit_test(requests_beyond_the_limit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
