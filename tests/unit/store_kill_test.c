@@ -6,6 +6,7 @@
 #include "unit/store_support.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,8 +25,10 @@
 #define ROUNDS 300
 #define KILL_US 60000  // latest moment
 #define VERIFY_EVERY 20
-#define SEGMENTS 4  // parts of a blob that are received one by one
+#define LONG ((size_t)9000000)  // its outboard is in a file
+#define SEGMENTS 4              // parts of a blob that are received one by one
 #define SLOTS 14
+#define SYNC_US 500  // between two commits of the second thread
 #define EXPORT_MAX 200000
 
 static const size_t sizes[SLOTS] = {1,      900,    5000,   16384,   16385,   20000,   40000,
@@ -180,8 +183,21 @@ static void export(world *w, int i) {
         TRY(r);
 }
 
-static void child(world *w, bool power_safe) {
+// Commits at any moment, also in the middle of what the other thread does.
+static void *keep_syncing(void *arg) {
+    world *w = arg;
+    for (;;) {
+        TRY(iroh_store_sync(w->store));
+        usleep(SYNC_US);
+    }
+    return NULL;
+}
+
+static void child(world *w, bool power_safe, bool syncs) {
+    pthread_t syncer;
     TRY(open_store(w, 2, power_safe));
+    if (syncs)
+        TRY(-pthread_create(&syncer, NULL, keep_syncing, w));
     for (;;) {
         int i = (int)draw(w, SLOTS);
         switch (draw(w, 12)) {
@@ -298,7 +314,7 @@ static void killed_stores_keep_their_promises(void **state) {
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0)
-            child(&w, round % 2 == 0);
+            child(&w, round % 2 == 0, round % 3 != 0);
         usleep((useconds_t)draw(&w, KILL_US));
         kill(pid, SIGKILL);
         int status;
@@ -317,7 +333,77 @@ static void killed_stores_keep_their_promises(void **state) {
     store_scratch_remove(w.scratch);
 }
 
+// A writer that never comes to its end: it is killed after its mark is durable, and its chunks are not in the row.
+static void write_and_die(world *w, const uint8_t *encoded, size_t len, const ranges *wanted) {
+    store_blob *b;
+    store_writer *writer;
+    bao_decoder *d;
+    if (open_store(w, 1, false) != 0 || store_blob_open(w->store, &w->hashes[0], &b) != 0 ||
+        store_writer_new(b, LONG, &writer) != 0 || bao_decoder_new(&d) != 0)
+        _exit(1);
+    bao_decoder_start(d, w->hashes[0].bytes, wanted);
+    for (size_t at = 0; at < len;) {
+        const bao_item *items;
+        size_t used, count;
+        bool first = at == 0;
+        if (bao_decoder_read(d, encoded + at, len - at, &used, &items, &count) < 0 ||
+            store_writer_put(writer, items, count) != 0 || (first && iroh_store_sync(w->store) != 0))
+            _exit(1);
+        at += used;
+    }
+    kill(getpid(), SIGKILL);
+}
+
+static void turn_a_byte(const world *w, long offset) {
+    char path[STORE_PATH + 128], hex[IROH_HASH_HEX_SIZE];
+    iroh_hash_to_hex(&w->hashes[0], hex);
+    (void)snprintf(path, sizeof path, "%s/data/%s.data", w->dir, hex);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, offset, SEEK_SET), 0);
+    int byte = fgetc(f);
+    assert_int_equal(fseek(f, offset, SEEK_SET), 0);
+    assert_int_not_equal(fputc(byte ^ 1, f), EOF);
+    fclose(f);
+}
+
+static void chunks_without_a_row_are_looked_for_and_verified(void **state) {
+    (void)state;
+    world w = {.random = 1};
+    size_t len;
+    uint64_t chunks = bao_chunks(LONG), half = chunks / 2 / BAO_GROUP_CHUNKS * BAO_GROUP_CHUNKS;
+    store_scratch(w.scratch);
+    (void)snprintf(w.dir, sizeof w.dir, "%s/store", w.scratch);
+    w.data[0] = store_bytes(1, LONG);
+    w.hashes[0] = store_hash(w.data[0], LONG);
+    uint8_t *encoded = store_encode(w.data[0], LONG, 0, half, &len);
+    ranges wanted = RANGES_INIT;
+    assert_int_equal(ranges_add(&wanted, 0, half), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        write_and_die(&w, encoded, len, &wanted);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    // What is not as it was written does not count, whoever changed it.
+    turn_a_byte(&w, (long)(half / 2) * BAO_CHUNK);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(open_store(&w, 1, false), 0);
+        assert_int_equal(store_verified_chunks(w.store, &w.hashes[0]), half - BAO_GROUP_CHUNKS);
+        iroh_store_free(w.store);
+    }
+    assert_int_equal(open_store(&w, 1, false), 0);
+    assert_int_equal(store_receive(w.store, w.data[0], LONG, half / 2, BAO_END), 0);
+    assert_true(store_serves(w.store, &w.hashes[0], w.data[0], LONG));
+    iroh_store_free(w.store);
+    ranges_dispose(&wanted);
+    free(encoded);
+    free(w.data[0]);
+    store_scratch_remove(w.scratch);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(killed_stores_keep_their_promises)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(chunks_without_a_row_are_looked_for_and_verified),
+                                       cmocka_unit_test(killed_stores_keep_their_promises)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
