@@ -62,11 +62,11 @@ IROH_API int iroh_collection_load(iroh_store *s, const iroh_hash *hash, iroh_col
 // backslashes, and without zero bytes. A collection that somebody else made may have other names.
 IROH_API bool iroh_name_is_safe(const char *name, size_t len);
 
-// Called for each file before it is added or written, with its name in the collection; false ends the call with
-// IROH_ERR_CLOSED. `done` and `size` are bytes of that file.
 typedef struct iroh_folder_options {
     int mode;           // IROH_ADD_... or IROH_EXPORT_...
     iroh_batch *batch;  // importing: keeps what is added; null: nothing does until the collection is saved
+    // Called before each file and now and then while it is added or written, with its name in the collection, bytes done
+    // and its size; false ends the call with IROH_ERR_CLOSED.
     bool (*progress)(void *user, const char *name, uint64_t done, uint64_t size);
     void *user;
     char *where;  // if not null: room for IROH_FOLDER_WHERE bytes, gets the path or name that an error is about
