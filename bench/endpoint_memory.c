@@ -8,7 +8,8 @@
 
 #define MORE 16
 
-// Private bytes of this process, from the kernel's own sum; 0 where there is none.
+// Bytes of this process that are its own and not a file's, from the kernel's own sum; 0 where there is none. Pages of code
+// are left out: they cost once for all programs, or nothing.
 static long private_bytes(void) {
     char line[256];
     long kb, sum = 0;
@@ -16,7 +17,7 @@ static long private_bytes(void) {
     if (f == NULL)
         return 0;
     while (fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "Private_Clean: %ld", &kb) == 1 || sscanf(line, "Private_Dirty: %ld", &kb) == 1)
+        if (sscanf(line, "Private_Dirty: %ld", &kb) == 1)
             sum += kb;
     }
     (void)fclose(f);
