@@ -151,6 +151,9 @@ IROH_API void iroh_remote_observer_free(iroh_remote_observer *o);  // null is ig
 IROH_API int iroh_remote_observer_next(iroh_remote_observer *o, int timeout_ms, uint64_t *size, uint64_t *out,
                                        size_t room, size_t *count, bool *complete);
 
+// Its stream, for iroh_poll: readable while there may be news. Stays the observer's.
+IROH_API iroh_stream *iroh_remote_observer_stream(iroh_remote_observer *o);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Providing
 

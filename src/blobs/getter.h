@@ -25,6 +25,15 @@ int getter_run(getter *g, const proto_request *request, const incoming_limits *l
 // Opens a stream and sends the beginning of a request. IROH_ERR_TOO_LARGE, the connection's errors.
 int getter_open(getter *g, const proto_request *request, iroh_stream **out);
 
+// The chunks that the options want, added to `out`. IROH_ERR_ARG, IROH_ERR_NOMEM.
+int getter_wanted(const iroh_get_options *o, ranges *out);
+
+// Keeps a content that is there as the options say; a temporary tag is the caller's. Errors of the store.
+int getter_keep(iroh_store *s, const iroh_content *content, const iroh_get_options *o);
+
+// All that an observer has heard so far.
+const proto_have *getter_observed(const iroh_remote_observer *o);
+
 // What it means that the other side ended a stream with a code.
 int getter_refusal(uint64_t code);
 

@@ -20,7 +20,7 @@ static int run_built(getter *g, const iroh_hash *hash, proto_builder *b) {
     return r == 0 ? getter_run(g, &request, &limits) : r;
 }
 
-static int wanted_chunks(const iroh_get_options *o, ranges *out) {
+int getter_wanted(const iroh_get_options *o, ranges *out) {
     if (o->chunks == NULL)
         return ranges_add(out, 0, BAO_END);
     int r = 0;
@@ -50,7 +50,7 @@ static int get_blob(getter *g, const iroh_hash *hash) {
     g->progress.count = 1;
     while (r == 0 && !whole) {
         ranges wanted = RANGES_INIT;
-        r = wanted_chunks(g->options, &wanted);
+        r = getter_wanted(g->options, &wanted);
         if (r == 0)
             r = missing_chunks(g->store, hash, &wanted, &g->progress.have, &complete);
         whole = missing_fit(&wanted);
@@ -78,13 +78,12 @@ static int get_sequence(getter *g, const iroh_hash *hash) {
     return r == 1 ? 0 : r;
 }
 
-static int keep(const getter *g, const iroh_content *content) {
-    const iroh_get_options *o = g->options;
+int getter_keep(iroh_store *s, const iroh_content *content, const iroh_get_options *o) {
     if (o->tag_len > 0)
-        return iroh_tag_set(g->store, o->tag, o->tag_len, content);
+        return iroh_tag_set(s, o->tag, o->tag_len, content);
     if (o->temp_tag != NULL)
-        return iroh_store_sync(g->store);
-    return iroh_tag_create(g->store, content, NULL);
+        return iroh_store_sync(s);
+    return iroh_tag_create(s, content, NULL);
 }
 
 static int get(getter *g, const iroh_content *content) {
@@ -94,7 +93,7 @@ static int get(getter *g, const iroh_content *content) {
         return r;
     r = content->format == IROH_BLOB_RAW ? get_blob(g, &content->hash) : get_sequence(g, &content->hash);
     if (r == 0 && g->options->chunks == NULL)
-        r = keep(g, content);
+        r = getter_keep(g->store, content, g->options);
     if (r == 0 && g->options->temp_tag != NULL)
         *g->options->temp_tag = t;
     else

@@ -125,3 +125,11 @@ int iroh_remote_observer_next(iroh_remote_observer *o, int timeout_ms, uint64_t 
         *complete = is_complete(&o->have);
     return 0;
 }
+
+iroh_stream *iroh_remote_observer_stream(iroh_remote_observer *o) {
+    return o != NULL ? o->stream : NULL;
+}
+
+const proto_have *getter_observed(const iroh_remote_observer *o) {
+    return &o->have;
+}

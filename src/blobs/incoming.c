@@ -55,6 +55,7 @@ static int next_blob(incoming *in) {
         return r == 0 ? 1 : r;
     bao_decoder_start(in->decoder, in->state.hash.bytes, &in->blobs.walk.set);
     in->state.size = 0;
+    in->state.blob_bytes = 0;
     in->in_blob = true;
     return 0;
 }
@@ -75,12 +76,17 @@ static int open_writer(incoming *in) {
     return r;
 }
 
+static void add_bytes(incoming *in, size_t len) {
+    in->state.bytes += len;
+    in->state.blob_bytes += len;
+}
+
 static int put_items(incoming *in, const bao_item *items, size_t count) {
     int r = open_writer(in);
     if (r == 0 && count > 0)
         r = store_writer_put(in->writer, items, count);
     for (size_t i = 0; i < count && r == 0; i++)
-        in->state.bytes += items[i].leaf ? items[i].len : 0;
+        add_bytes(in, items[i].leaf ? items[i].len : 0);
     return r;
 }
 

@@ -31,9 +31,10 @@ int incoming_end(incoming *in);
 typedef struct incoming_state {
     uint64_t index;  // of the latest blob in the request
     iroh_hash hash;
-    uint64_t size;   // claimed, 0 while unknown
-    uint64_t blobs;  // done
-    uint64_t bytes;  // of data, verified
+    uint64_t size;        // claimed, 0 while unknown
+    uint64_t blobs;       // done
+    uint64_t bytes;       // of data, verified
+    uint64_t blob_bytes;  // of them those of the latest blob
 } incoming_state;
 
 const incoming_state *incoming_get(const incoming *in);
