@@ -97,8 +97,9 @@ static int client_setup(quic_conn *c, const quic_conn_new_config *config) {
     hs->remote_count = (uint8_t)connect->remote_count;
     memcpy(hs->remotes, connect->remotes, connect->remote_count * sizeof *connect->remotes);
     hs->fanout_next = hs->remote_count;
-    memcpy(c->peer_key, connect->peer_key, 32);
-    c->peer_key_known = true;
+    c->peer_key_known = connect->peer_key != NULL;
+    if (c->peer_key_known)
+        memcpy(c->peer_key, connect->peer_key, 32);
     c->path->validated = true;
     return 0;
 }

@@ -154,7 +154,9 @@ int quic_conn_tls_start(quic_conn *c, const quic_conn_new_config *config, uint64
         .alpn_count = config->alpn_count,
         .params = params,
         .params_len = (size_t)params_len,
-        .expected_key = c->role == QUIC_CLIENT ? c->peer_key : NULL,
+        .expected_key = c->role == QUIC_CLIENT && c->peer_key_known ? c->peer_key : NULL,
+        .roots = c->role == QUIC_CLIENT ? config->connect->roots : NULL,
+        .server_name = c->role == QUIC_CLIENT ? config->connect->server_name : NULL,
         .session = has_session ? session.tls : NULL,
         .session_len = session.tls_len,
         .enable_early = c->role == QUIC_SERVER || c->hs->want_early,
@@ -255,14 +257,14 @@ static int keep_identity(quic_conn *c, const tls_backend *backend) {
     size_t len;
     const uint8_t *alpn = backend->alpn(c->tls, &len);
     const uint8_t *key = backend->peer_key(c->tls);
-    if (alpn == NULL || (key == NULL && c->role == QUIC_CLIENT))
+    if (alpn == NULL || (key == NULL && c->peer_key_known))
         return QUIC_CRYPTO_ERROR + TLS_ALERT_NO_APPLICATION_PROTOCOL;
     c->alpn = malloc(len > 0 ? len : 1);
     if (c->alpn == NULL)
         return QUIC_INTERNAL_ERROR;
     memcpy(c->alpn, alpn, len);
     c->alpn_len = len;
-    // A client without a name may only be served by a TLS that was told so.
+    // A peer without a key may only get this far with a TLS that was told so.
     if (key != NULL)
         memcpy(c->peer_key, key, 32);
     c->peer_key_known = key != NULL;

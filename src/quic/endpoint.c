@@ -287,6 +287,8 @@ int quic_endpoint_connect(quic_endpoint *ep, const quic_connect_config *connect,
     config.alpn_count = connect->alpn_count;
     config.remote = connect->remotes[0];
     config.connect = connect;
+    if (connect->transport != NULL)
+        config.transport = connect->transport;
     config.odcid.len = QUIC_CID_MAX;
     entropy_fill(&ep->config.random, config.odcid.bytes, QUIC_CID_MAX);
     quic_conn *c;

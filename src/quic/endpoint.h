@@ -69,8 +69,11 @@ void quic_endpoint_timeout(quic_endpoint *ep, uint64_t now);
 typedef struct quic_connect_config {
     const addr *remotes;  // the first flight goes to all of them; the first that answers is used; 1..16
     size_t remote_count;
-    const uint8_t *peer_key;  // 32 bytes
-    const tls_alpn *alpns;    // offered, in order; at least one
+    const uint8_t *peer_key;  // 32 bytes; null: roots and server_name of tls_config instead
+    struct web_roots *roots;
+    const char *server_name;
+    const quic_transport *transport;  // null: the endpoint's
+    const tls_alpn *alpns;            // offered, in order; at least one
     size_t alpn_count;
     const uint8_t *session;  // of quic_conn_take_session; null: none
     size_t session_len;

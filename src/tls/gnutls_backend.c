@@ -28,7 +28,7 @@ static const uint8_t *alpn(const tls_session *s, size_t *len) {
 }
 
 static const uint8_t *peer_key(const tls_session *s) {
-    return s->is_done && s->certificate == NULL ? s->peer_key : NULL;
+    return s->is_done && tls_has_raw_keys(s) ? s->peer_key : NULL;
 }
 
 static const uint8_t *exporter_secret(const tls_session *s, size_t *len) {

@@ -280,7 +280,7 @@ static int on_encrypted_extensions(tls_session *s, const uint8_t *body, size_t l
             return tls_fail(s, alert);
     }
     // A resumed handshake has no certificates, so their types need not be said.
-    if (raw_keys != 3 && !gnutls_session_is_resumed(s->tls))
+    if (tls_has_raw_keys(s) && raw_keys != 3 && !gnutls_session_is_resumed(s->tls))
         return tls_fail(s, TLS_ALERT_HANDSHAKE_FAILURE);
     if (s->alpn_len == 0)
         return tls_fail(s, TLS_ALERT_NO_APPLICATION_PROTOCOL);
@@ -334,7 +334,7 @@ static int check_as_client(tls_session *s, uint8_t type, const uint8_t *body, si
     case MSG_ENCRYPTED_EXTENSIONS:
         return on_encrypted_extensions(s, body, len);
     case MSG_CERTIFICATE:
-        return on_certificate(s, body, len);
+        return tls_has_raw_keys(s) ? on_certificate(s, body, len) : 0;
     case MSG_SERVER_HELLO:
     case MSG_CERTIFICATE_REQUEST:
     case MSG_CERTIFICATE_VERIFY:
@@ -371,7 +371,7 @@ int tls_check_done(tls_session *s) {
             return tls_fail(s, TLS_ALERT_INTERNAL_ERROR);
         memcpy(s->peer_key, key, TLS_KEY);
     }
-    if ((s->certificate == NULL && !key_is_proven(s)) || !s->params_known || s->alpn_len == 0 || !s->has_exporter ||
+    if ((tls_has_raw_keys(s) && !key_is_proven(s)) || !s->params_known || s->alpn_len == 0 || !s->has_exporter ||
         s->suite == NULL)
         return tls_fail(s, TLS_ALERT_INTERNAL_ERROR);
     // A server that takes early data must stay with what it was sent under.

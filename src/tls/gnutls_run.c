@@ -245,7 +245,7 @@ int tls_start(tls_session *s) {
 
 // A client got a session ticket.
 static void give_ticket(tls_session *s) {
-    if (s->callbacks.ticket == NULL)
+    if (s->callbacks.ticket == NULL || !tls_has_raw_keys(s))
         return;
     size_t len;
     uint8_t *session = tls_resume_encode(s, &len);

@@ -161,6 +161,8 @@ static int set_server(tls_session *s) {
 static int set_identity(tls_session *s) {
     if (s->certificate != NULL)
         return web_certificate_apply(s->certificate, s->tls);
+    if (s->roots != NULL)
+        return web_roots_apply(s->roots, s->server_name, s->tls);
     int r = tls_set_priorities(s->context, s->tls, s->suites, s->suite_count);
     return r == 0 ? gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, s->context->credentials) : r;
 }
@@ -206,12 +208,25 @@ int tls_session_open(tls_session *s) {
     return r == 0 ? 0 : IROH_ERR_CRYPTO;
 }
 
+// A key, or roots and a name.
+static bool server_is_told(const tls_config *config) {
+    return config->roots != NULL
+               ? config->server_name != NULL && config->expected_key == NULL && config->session == NULL
+               : config->expected_key != NULL;
+}
+
 static bool config_is_sound(const tls_config *config) {
     bool client = config->role == TLS_CLIENT;
     return config->callbacks != NULL && config->callbacks->send != NULL && config->callbacks->secret != NULL &&
-           (!client ||
-            (config->expected_key != NULL && config->alpn_count > 0 && config->alpn_count <= TLS_ALPNS_OFFERED)) &&
+           (!client || (server_is_told(config) && config->alpn_count > 0 && config->alpn_count <= TLS_ALPNS_OFFERED)) &&
            config->params_len > 0 && config->params_len <= TLS_PARAMS_MAX;
+}
+
+static int copy_roots(tls_session *s, const tls_config *config) {
+    size_t len = strlen(config->server_name);
+    s->roots = web_roots_ref(config->roots);
+    s->server_name = (char *)copy_of((const uint8_t *)config->server_name, len + 1);
+    return s->server_name != NULL ? 0 : IROH_ERR_NOMEM;
 }
 
 static int copy_config(tls_session *s, const tls_config *config) {
@@ -229,6 +244,8 @@ static int copy_config(tls_session *s, const tls_config *config) {
     int r = copy_alpns(s, config);
     if (r != 0 || s->role == TLS_SERVER)
         return r;
+    if (config->roots != NULL)
+        return copy_roots(s, config);
     memcpy(s->expected_key, config->expected_key, TLS_KEY);
     return copy_stored(s, config);
 }
@@ -265,6 +282,8 @@ void tls_session_free(tls_session *s) {
     free(s->peer_params);
     ticket_free(s->ticket);
     web_certificate_unref(s->certificate);
+    web_roots_unref(s->roots);
+    free(s->server_name);
     wipe(s, sizeof *s);
     free(s);
 }

@@ -13,6 +13,7 @@
 #include "tls/client_hello.h"
 #include "tls/tickets.h"
 #include "tls/tls.h"
+#include "tls/web_client.h"
 #include "tls/web_server.h"
 
 #define TLS_KEY 32                      // an Ed25519 key
@@ -57,7 +58,9 @@ typedef struct tls_resume {
 struct tls_session {
     tls_context *context;
     gnutls_session_t tls;
-    struct web_certificate *certificate;  // a reference; null: the raw key
+    struct web_certificate *certificate;  // server: a reference; null: the raw key
+    web_roots *roots;                     // client: a reference; null: the raw key
+    char *server_name;                    // with roots
     tls_role role;
     tls_callbacks callbacks;
     void *user;
@@ -104,6 +107,11 @@ struct tls_session {
     int failure;  // 0, or what every later call returns
     uint8_t alert;
 };
+
+// Whether both sides show raw keys; otherwise the server alone shows an X.509 certificate.
+static inline bool tls_has_raw_keys(const tls_session *s) {
+    return s->certificate == NULL && s->roots == NULL;
+}
 
 // Marks the session as failed with an alert; returns IROH_ERR_HANDSHAKE.
 int tls_fail(tls_session *s, uint8_t alert);

@@ -51,6 +51,7 @@ typedef struct tls_callbacks {
 } tls_callbacks;
 
 struct web_certificate;
+struct web_roots;
 
 typedef struct tls_identity {
     uint8_t seed[32];  // Ed25519 secret key
@@ -67,7 +68,11 @@ typedef struct tls_config {
     const uint8_t *params;  // our QUIC transport parameters, encoded
     size_t params_len;
     const uint8_t *expected_key;  // client: the 32-byte key that the server must prove; server: null
-    const uint8_t *session;       // client: a session from `ticket` of the same peer; null: full handshake
+    // Client, instead of a key: the server must show an X.509 certificate that these roots vouch for (tls/web_client.h) and
+    // that names this host, without a final dot. The client then shows none, and sessions are not kept.
+    struct web_roots *roots;
+    const char *server_name;
+    const uint8_t *session;  // client: a session from `ticket` of the same peer; null: full handshake
     size_t session_len;
     bool enable_early;       // client: offer early data when the session allows; server: accept it
     const uint16_t *suites;  // cipher suites in order of preference; null: 0x1301, 0x1302, 0x1303
@@ -106,7 +111,8 @@ typedef struct tls_backend {
     const uint8_t *(*peer_params)(const tls_session *s, size_t *len);
     // The chosen ALPN, borrowed; null before it is chosen.
     const uint8_t *(*alpn)(const tls_session *s, size_t *len);
-    // The peer's 32-byte Ed25519 key, borrowed; null before it is known, and for a client that was not asked for it.
+    // The peer's 32-byte Ed25519 key, borrowed; null before it is known, for a client that was not asked for it, and for a
+    // server that has a certificate.
     // Restored on resumption.
     const uint8_t *(*peer_key)(const tls_session *s);
     // The exporter master secret of `*len` bytes, borrowed; null before done.

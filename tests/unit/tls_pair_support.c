@@ -157,7 +157,9 @@ static void open_side(pair *p, tls_role role, const pair_config *config, const u
         .callbacks = config->no_keylog ? &callbacks_quiet : &callbacks,
         .user = side,
     };
-    if (role == TLS_CLIENT)
+    tls.roots = config->roots;
+    tls.server_name = config->server_name;
+    if (role == TLS_CLIENT && config->roots == NULL)
         tls.expected_key = p->expected_key != NULL ? p->expected_key : p->identities[TLS_SERVER].public_key;
     assert_int_equal(tls_gnutls.session_new(p->contexts[role], &tls, &side->session), 0);
 }

@@ -51,6 +51,8 @@ typedef struct pair_config {
     const uint16_t *suites;  // of tls_config
     size_t suite_count;
     bool no_early, no_keylog;  // early data and the key log are on
+    struct web_roots *roots;   // client: of tls_config, instead of a key
+    const char *server_name;
 } pair_config;
 
 struct pair {
