@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Installs a build to a prefix of its own and uses what is there as a stranger would: both ways to find the library,
-both libraries, every header by itself in C and in C++, and the programs.
+all libraries, every header by itself in C and in C++, and the programs.
 
 usage: check.py BUILD_FOLDER [SANITIZERS]     such as build/dev address,undefined, with which programs are then linked
 
 Prints `ok NAME`, `FAIL NAME: why` or `skip NAME: reason` for each case, and exits with 1 if one failed.
 """
+import itertools
 import os
 import pathlib
 import re
@@ -25,7 +26,7 @@ DECLARED = re.compile(r"\bIROH_API\b[^;{]*?\b(iroh_\w+)\s*(?:\(|;)")
 PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(stranger LANGUAGES C)
 find_package(iroh 0.1 REQUIRED)
-foreach(kind iroh static)
+foreach(kind iroh static blobs)
     add_executable(client_${kind} "%s")
     target_link_libraries(client_${kind} PRIVATE iroh::${kind})
 endforeach()
@@ -57,25 +58,33 @@ class Installed:
         self.flags = [f"-fsanitize={sanitizers}"] if sanitizers else []
         run(["cmake", "--install", build, "--prefix", self.prefix])
         self.headers = sorted((self.prefix / "include/iroh").glob("*.h"))
-        self.library = next(self.prefix.rglob("libiroh.so"), None)
+        self.libraries = sorted(self.prefix.rglob("libiroh*.so"))  # the names that programs are linked with
+        self.library = next((path for path in self.libraries if path.name == "libiroh.so"), None)
         if not self.headers or self.library is None:
             raise Failure("neither headers nor libiroh.so were installed")
         self.environment = {**os.environ, "PKG_CONFIG_PATH": str(self.library.parent / "pkgconfig"),
                             "LD_LIBRARY_PATH": str(self.library.parent)}
 
-    def pkg_config(self, *words):
-        return run(["pkg-config", *words, "iroh"], env=self.environment).split()
+    def pkg_config(self, *words, packages=("iroh",)):
+        return run(["pkg-config", *words, *packages], env=self.environment).split()
+
+    def packages(self):
+        """Of all shared libraries."""
+        return [path.stem.removeprefix("lib") for path in self.libraries]
 
     def compile(self, compiler, source, *words):
         out = self.folder / "program"
         run([compiler, *self.flags, source, *words, "-o", out], env=self.environment)
         return out
 
-    def exported(self):
-        """The names that libiroh.so defines for others; without what the sanitizers add."""
-        lines = run(["nm", "-D", "--defined-only", self.library]).splitlines()
+    def exported_by(self, library):
+        """The names that it defines for others; without what the sanitizers add."""
+        lines = run(["nm", "-D", "--defined-only", library]).splitlines()
         names = {line.split()[2] for line in lines if len(line.split()) == 3}
         return {name for name in names if not (self.flags and name.startswith("__odr_asan"))}
+
+    def exported(self):
+        return set().union(*map(self.exported_by, self.libraries))
 
     def declared(self):
         return {name for header in self.headers for name in DECLARED.findall(header.read_text())}
@@ -92,7 +101,7 @@ def all_is_there(i):
     wanted = {path.name for path in (ROOT / "include/iroh").glob("*.h")}
     missing = sorted(wanted - {path.name for path in i.headers})
     missing += [name for name in PROGRAMS if not os.access(i.prefix / "bin" / name, os.X_OK)]
-    for name in ("libiroh.a", "iroh.pc", "iroh-config.cmake", "iroh-config-version.cmake", "LICENSE-MIT",
+    for name in ("libiroh.a", "libiroh-blobs.so", "iroh.pc", "iroh-blobs.pc", "iroh-config.cmake", "iroh-config-version.cmake", "LICENSE-MIT",
                  "LICENSE-APACHE"):
         missing += [name] if next(i.prefix.rglob(name), None) is None else []
     if missing:
@@ -108,7 +117,11 @@ def programs_run(i):
 def only_iroh_symbols_are_exported(i):
     strange = sorted(name for name in i.exported() if not name.startswith("iroh_"))
     if strange:
-        raise Failure(f"libiroh.so exports {', '.join(strange[:5])}")
+        raise Failure(f"exported: {', '.join(strange[:5])}")
+    for one, other in itertools.combinations(i.libraries, 2):
+        twice = sorted(i.exported_by(one) & i.exported_by(other))
+        if twice:
+            raise Failure(f"{one.name} and {other.name} both export {', '.join(twice[:5])}")
 
 
 def headers_declare_what_the_library_has(i):
@@ -137,13 +150,13 @@ def pkg_config_links_the_static_library(i):
     try_client(program, i.environment)
 
 
-def find_package_links_both_libraries(i):
+def find_package_links_the_libraries(i):
     source, build = i.folder / "project", i.folder / "project-build"
     source.mkdir()
     (source / "CMakeLists.txt").write_text(PROJECT % EXAMPLE)
     run(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={i.prefix}", f"-DCMAKE_C_FLAGS={' '.join(i.flags)}"])
     run(["cmake", "--build", build])
-    for kind in ("iroh", "static"):
+    for kind in ("iroh", "static", "blobs"):
         try_client(build / f"client_{kind}", i.environment)
 
 
@@ -165,7 +178,7 @@ def link_all(i, compiler, suffix):
     compiled = i.folder / f"all-{compiler}.o"
     run([compiler, "-fPIE", "-c", source, *i.pkg_config("--cflags"), "-o", compiled], env=i.environment)
     # By the C compiler, whose sanitizers the library has.
-    run([i.compile("cc", compiled, *i.pkg_config("--libs"))], env=i.environment)
+    run([i.compile("cc", compiled, *i.pkg_config("--libs", packages=i.packages()))], env=i.environment)
 
 
 def headers_stand_alone_in_c(i):
@@ -183,7 +196,7 @@ def headers_stand_alone_in_cxx(i):
 
 
 CASES = [all_is_there, programs_run, only_iroh_symbols_are_exported, headers_declare_what_the_library_has,
-         pkg_config_links_the_shared_library, pkg_config_links_the_static_library, find_package_links_both_libraries,
+         pkg_config_links_the_shared_library, pkg_config_links_the_static_library, find_package_links_the_libraries,
          headers_stand_alone_in_c, headers_stand_alone_in_cxx]
 
 
