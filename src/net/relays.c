@@ -103,16 +103,19 @@ static void set_home(relays *t, int number, uint64_t now) {
 
 static int configure(relays *t, int number, const char *token, uint64_t now) {
     net_relay *r = t->list[number];
+    const http_text text = {token, token != NULL ? strlen(token) : 0};
+    if (!relay_token_valid(&text))
+        return IROH_ERR_ARG;
     if (r->token == NULL && token != NULL && !r->live) {
         r->token = copy_text(token, strlen(token));
         if (r->token == NULL)
             return IROH_ERR_NOMEM;
     }
-    int error = bring_to_life(t, r, now);
+    int error = t->awaiting ? 0 : bring_to_life(t, r, now);
     if (error != 0)
         return error;
     r->configured = true;
-    if (t->home < 0)
+    if (t->home < 0 && !t->awaiting)
         set_home(t, number, now);
     return number;
 }
@@ -134,6 +137,67 @@ const net_relay *relays_home(const relays *t) {
 
 static bool is_ready(const net_relay *r) {
     return r->live && relay_client_state(&r->client) == RELAY_CLIENT_READY;
+}
+
+// --- Which one is home
+
+size_t relays_configured(const relays *t, int out[static RELAYS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        if (!t->list[i]->configured)
+            continue;
+        size_t at = count++;
+        for (; at > 0 && strcmp(t->list[out[at - 1]]->url, t->list[i]->url) > 0; at--)
+            out[at] = out[at - 1];
+        out[at] = (int)i;
+    }
+    return count;
+}
+
+void relays_await(relays *t) {
+    t->awaiting = true;
+}
+
+// Those that cannot be made ready for lack of memory are left out.
+void relays_prefer_any(relays *t, uint64_t now) {
+    int all[RELAYS_MAX];
+    size_t count = relays_configured(t, all);
+    t->awaiting = false;
+    for (size_t i = 0; i < count; i++) {
+        if (bring_to_life(t, t->list[all[i]], now) == 0 && t->home < 0)
+            set_home(t, all[i], now);
+    }
+}
+
+static bool is_failing(const net_relay *r) {
+    return r->live && !is_ready(r) && r->client.backoff.failures >= RELAYS_HOME_PATIENCE;
+}
+
+void relays_prefer(relays *t, int number, uint64_t now) {
+    net_relay *r = t->list[number];
+    if (!r->configured || (t->home >= 0 && is_ready(t->list[t->home]) && is_failing(r)))
+        return;
+    if (bring_to_life(t, r, now) != 0)
+        return;
+    t->awaiting = false;
+    set_home(t, number, now);
+}
+
+int relays_remove(relays *t, const char *url, size_t len, uint64_t now) {
+    char normal[URL_MAX];
+    int all[RELAYS_MAX];
+    int n = url_normalize(url, len, normal, sizeof normal);
+    int number = n < 0 ? n : find(t, normal, (size_t)n);
+    if (number < 0 || !t->list[number]->configured)
+        return n < 0 ? n : IROH_ERR_NOT_FOUND;
+    t->list[number]->configured = false;
+    if (number != t->home || relays_configured(t, all) > 0)
+        return number;
+    relay_client_set_home(&t->list[number]->client, false, now);
+    t->home = -1;
+    t->home_changes++;
+    t->attention = true;
+    return number;
 }
 
 bool relays_online(const relays *t) {
@@ -224,7 +288,7 @@ static void note_status(const relays *t, const net_relay *r, const relay_client_
 static void became_ready(relays *t, int number, uint64_t now) {
     if (log_on(t->log, LOG_DEBUG))
         log_line(t->log, LOG_DEBUG, "connected to relay %.200s", t->list[number]->url);
-    if (t->list[number]->configured && !is_ready(t->list[t->home]))
+    if (t->list[number]->configured && (t->home < 0 ? !t->awaiting : !is_ready(t->list[t->home])))
         set_home(t, number, now);
 }
 
@@ -275,7 +339,8 @@ static void look_for_home(relays *t, uint64_t now) {
         return;
     for (size_t i = 0; i < t->count; i++) {
         net_relay *r = t->list[i];
-        if (!r->configured || (int)i == t->home || relay_client_deadline(&r->client) != TIME_NEVER)
+        if (!r->configured || (int)i == t->home || bring_to_life(t, r, now) != 0 ||
+            relay_client_deadline(&r->client) != TIME_NEVER)
             continue;
         // Dials what rests, and begins its time of idleness.
         relay_client_set_home(&r->client, true, now);

@@ -2,9 +2,10 @@
 // peers name. Each has a number for good, which is the scope of ADDR_RELAY addresses, and a connection only while there
 // is use for it.
 //
-// The home relay is where peers find this endpoint: it is kept connected. At the start all configured relays are dialled
-// and the first that answers is home, as the nearest; when the home relay is lost and another configured one answers
-// before it does, home moves there.
+// The home relay is where peers find this endpoint: it is kept connected. It is chosen by somebody who knows latencies
+// (relays_await, relays_prefer); without such a one all configured relays are dialled at the start, and the first that
+// answers is home, as the nearest. When the home relay is lost and another configured one answers before it does, home
+// moves there.
 //
 // A datagram for a peer goes over the relay that its address names if there is a connection, else over any relay from
 // which that peer was heard, else the named one is dialled.
@@ -27,8 +28,9 @@
 typedef struct net_relay {
     relay_client client;  // once `live`
     bool live;
-    bool configured;  // may become home
-    char *url;        // normal form, terminated
+    bool configured;     // may become home
+    uint16_t quic_port;  // of its QUIC address discovery; 0: it has none
+    char *url;           // normal form, terminated
     size_t url_len;
     char *token;                  // null: none
     uint8_t (*routes)[RELAY_ID];  // peers heard from here; null: none yet
@@ -39,7 +41,8 @@ typedef struct net_relay {
 typedef struct relays {
     net_relay *list[RELAYS_MAX];
     size_t count;
-    int home;  // its number; -1: none
+    int home;       // its number; -1: none
+    bool awaiting;  // relays_prefer is to say which
     uint8_t seed[32];
     const entropy *random;
     const logger *log;
@@ -58,7 +61,22 @@ void relays_dispose(relays *t);  // the shell has closed the streams and is done
 // are dialled. IROH_ERR_SYNTAX, IROH_ERR_ARG (token), IROH_ERR_LIMIT (RELAYS_MAX), IROH_ERR_NOMEM.
 int relays_add(relays *t, const char *url, size_t len, bool configured, const char *token, uint64_t now);
 
-// The home relay, or the one that is to become it: null without configured relays.
+// A configured relay is one no longer: a number, or IROH_ERR_NOT_FOUND, IROH_ERR_SYNTAX. What is connected stays so until
+// it rests, and a home relay that has a successor stays home until relays_prefer names it.
+int relays_remove(relays *t, const char *url, size_t len, uint64_t now);
+
+// How many are configured: their numbers in the order of their URLs.
+size_t relays_configured(const relays *t, int out[static RELAYS_MAX]);
+
+// Before the first one is configured: none is dialled or home until relays_prefer says which, or relays_prefer_any that
+// nobody knows.
+void relays_await(relays *t);
+void relays_prefer_any(relays *t, uint64_t now);
+
+// Relay `number` is the best home. It becomes home, unless it is out of reach while the home relay is not.
+void relays_prefer(relays *t, int number, uint64_t now);
+
+// The home relay, or the one that is to become it: null without configured relays, and while a choice is awaited.
 const net_relay *relays_home(const relays *t);
 bool relays_online(const relays *t);  // the home relay is connected
 

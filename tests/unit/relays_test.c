@@ -210,6 +210,101 @@ static void home_moves_when_it_is_lost(void **state) {
     assert_int_equal(table.home_changes, 2);
 }
 
+static void home_is_awaited_and_then_dialled(void **state) {
+    (void)state;
+    relays_await(&table);
+    add(FIRST, true);
+    add(SECOND, true);
+    assert_null(relays_home(&table));
+    assert_false(relays_online(&table));
+    assert_true(relays_deadline(&table) == TIME_NEVER);
+    relays_prefer(&table, 1, now);
+    assert_string_equal(relays_home(&table)->url, SECOND);
+    assert_false(table.list[0]->live);
+    come_up(1);
+    assert_true(relays_online(&table));
+    relays_prefer(&table, 0, now);
+    assert_string_equal(relays_home(&table)->url, FIRST);
+    assert_false(relays_online(&table));
+    come_up(0);
+    assert_true(relays_online(&table));
+    assert_int_equal(table.home_changes, 2);
+}
+
+static void peer_that_needs_a_relay_does_not_decide_on_home(void **state) {
+    (void)state;
+    relays_await(&table);
+    add(FIRST, true);
+    add(SECOND, true);
+    send_to(0, alice, 1200, 1200);
+    come_up(0);
+    assert_null(relays_home(&table));
+    relays_prefer(&table, 1, now);
+    assert_string_equal(relays_home(&table)->url, SECOND);
+}
+
+static void first_to_answer_is_home_when_nobody_knows(void **state) {
+    (void)state;
+    relays_await(&table);
+    add(FIRST, true);
+    add(SECOND, true);
+    relays_prefer_any(&table, now);
+    assert_string_equal(relays_home(&table)->url, FIRST);
+    come_up(1);
+    assert_string_equal(relays_home(&table)->url, SECOND);
+}
+
+static void home_is_lost_before_the_others_were_dialled(void **state) {
+    (void)state;
+    relays_await(&table);
+    add(FIRST, true);
+    add(SECOND, true);
+    relays_prefer(&table, 0, now);
+    for (int i = 0; i <= RELAYS_HOME_PATIENCE; i++)
+        fail_dial(0);
+    come_up(1);
+    assert_string_equal(relays_home(&table)->url, SECOND);
+    relays_prefer(&table, 0, now);  // near, but nobody reaches it
+    assert_string_equal(relays_home(&table)->url, SECOND);
+    assert_true(relays_online(&table));
+}
+
+static void removed_home_stays_until_another_is_preferred(void **state) {
+    (void)state;
+    add(FIRST, true);
+    add(SECOND, true);
+    come_up(0);
+    assert_int_equal(relays_remove(&table, "https://nobody.example/", 23, now), IROH_ERR_NOT_FOUND);
+    assert_int_equal(relays_remove(&table, "no url", 6, now), IROH_ERR_SYNTAX);
+    assert_int_equal(relays_remove(&table, FIRST, strlen(FIRST), now), 0);
+    assert_int_equal(relays_remove(&table, FIRST, strlen(FIRST), now), IROH_ERR_NOT_FOUND);
+    assert_string_equal(relays_home(&table)->url, FIRST);
+    relays_prefer(&table, 0, now);
+    relays_prefer(&table, 1, now);
+    assert_string_equal(relays_home(&table)->url, SECOND);
+    assert_int_equal(relays_remove(&table, SECOND, strlen(SECOND), now), 1);
+    assert_null(relays_home(&table));
+    assert_false(relays_online(&table));
+    come_up(1);
+    assert_null(relays_home(&table));
+    assert_int_equal(add(FIRST, true), 0);
+    assert_string_equal(relays_home(&table)->url, FIRST);
+    assert_true(relays_online(&table));
+}
+
+static void configured_ones_are_in_the_order_of_their_urls(void **state) {
+    int all[RELAYS_MAX];
+    (void)state;
+    add("https://c.example/", true);
+    add("https://a.example/", true);
+    add("https://b.example/", false);
+    add("https://d.example/", true);
+    assert_int_equal(relays_configured(&table, all), 3);
+    assert_int_equal(all[0], 1);
+    assert_int_equal(all[1], 0);
+    assert_int_equal(all[2], 3);
+}
+
 static void peers_are_answered_where_they_were_heard(void **state) {
     (void)state;
     add(FIRST, true);
@@ -291,6 +386,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(token_goes_to_configured_relays_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(first_to_answer_is_home, set_up, tear_down),
         cmocka_unit_test_setup_teardown(home_moves_when_it_is_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(home_is_awaited_and_then_dialled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(peer_that_needs_a_relay_does_not_decide_on_home, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(first_to_answer_is_home_when_nobody_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(home_is_lost_before_the_others_were_dialled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(removed_home_stays_until_another_is_preferred, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(configured_ones_are_in_the_order_of_their_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(peers_are_answered_where_they_were_heard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(peers_that_left_are_looked_for_where_they_belong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(batches_are_split_between_datagrams, set_up, tear_down),
