@@ -82,6 +82,7 @@ typedef struct iroh_endpoint_config {
     uint64_t max_incoming;      // connections waiting to be accepted; beyond it they are dropped; 65 536
     uint16_t mtu_max;           // largest datagram to try, 1 200..65 527; 1 452
     bool segmentation_offload;  // true
+    bool network_monitor;       // true: changes of the machine's network are noticed; see iroh_endpoint_network_change
     // Null: silent. Level 0 error .. 4 trace. From any thread; must not call the library.
     void (*log)(void *user, int level, const char *line);
     void *log_user;
@@ -126,8 +127,9 @@ typedef struct iroh_relay_status {
 // none, IROH_ERR_TOO_LARGE.
 IROH_API int iroh_endpoint_home_relay(iroh_endpoint *ep, char *url, size_t room, iroh_relay_status *out);
 
-// The machine's network changed: paths and relays are tested at once and better ways are looked for. What the system
-// tells of itself needs no call; where it tells nothing, changes are noticed within half a minute.
+// The machine's network changed: paths and relays are tested at once and better ways are looked for. With
+// `iroh_endpoint_config.network_monitor` that happens by itself: on Linux within a second of the change, elsewhere within
+// half a minute while there are peers or a home relay. Never waits. 0, IROH_ERR_ARG.
 IROH_API int iroh_endpoint_network_change(iroh_endpoint *ep);
 
 // The local addresses of the sockets: number of them; address `i` as text ("0.0.0.0:4433") in `out`.

@@ -41,6 +41,7 @@ void iroh_endpoint_config_default(iroh_endpoint_config *config) {
         .max_incoming = 65536,
         .mtu_max = t.mtu_max,
         .segmentation_offload = true,
+        .network_monitor = true,
         .log_level = LOG_INFO,
     };
 }

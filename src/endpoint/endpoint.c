@@ -112,6 +112,7 @@ static void dismantle(iroh_endpoint *ep) {
     ep->core = NULL;
     for (size_t i = 0; i < ep->socket_count; i++)
         sys_watch_free(ep->sockets[i].watch);
+    network_close(ep);
     sys_loop_free(ep->loop);
     ep->loop = NULL;
     for (size_t i = 0; i < ep->socket_count; i++)
@@ -147,6 +148,8 @@ int iroh_endpoint_bind(const iroh_endpoint_config *config, iroh_endpoint **out) 
         r = make_core(ep, config);
     if (r == 0)
         r = driver_init(ep);
+    if (r == 0)
+        r = network_open(ep, config->network_monitor);
     if (r == 0 && ep->own_thread)
         r = driver_start(ep);
     if (r != 0) {

@@ -3,10 +3,6 @@
 #include <string.h>
 
 #include "endpoint/state.h"
-#include "sys/netif.h"
-
-#define INTERFACES_MAX 256               // addresses looked at
-#define LOCALS_INTERVAL (20 * NS_PER_S)  // the interfaces are looked at, in case nobody says that they changed
 
 // --- The table
 
@@ -20,7 +16,6 @@ void paths_init(iroh_endpoint *ep) {
     uint64_t seed[2];
     entropy_fill(&ep->random, seed, sizeof seed);
     map_init(&ep->remotes, seed);
-    ep->locals_at = TIME_NEVER;
 }
 
 static void free_peer(iroh_endpoint *ep, endpoint_remote *p) {
@@ -80,23 +75,6 @@ static bool same_locals(const remote_locals *a, const remote_locals *b) {
     return same;
 }
 
-// All addresses of the machine.
-typedef struct interfaces {
-    addr list[INTERFACES_MAX];
-    int count;  // negative: could not be read
-} interfaces;
-
-static bool is_recoverable(void *user, const addr *local, const addr *to) {
-    const interfaces *machine = user;
-    if (!addr_is_ip(to) || local->kind == ADDR_NONE || addr_is_unspecified(local) || machine->count < 0)
-        return true;
-    for (int i = 0; i < machine->count; i++) {
-        if (addr_same_host(&machine->list[i], local))
-            return true;
-    }
-    return false;
-}
-
 static void tell_peers(iroh_endpoint *ep, const remote_locals *before, uint64_t now) {
     size_t at = 0;
     uint64_t key;
@@ -107,36 +85,29 @@ static void tell_peers(iroh_endpoint *ep, const remote_locals *before, uint64_t 
     }
 }
 
-// True when they changed.
-static bool look_at_interfaces(iroh_endpoint *ep, uint64_t now) {
+static void look_at_locals(iroh_endpoint *ep, uint64_t now) {
     remote_locals fresh = {0};
     int count = direct_list(ep, fresh.list, REMOTE_CANDIDATES_MAX);
-    ep->locals_at = time_add(now, LOCALS_INTERVAL);
     if (count < 0)
-        return false;  // what was known stays
+        return;  // what was known stays
+    ep->locals_known = true;
     fresh.count = (size_t)count;
     if (same_locals(&fresh, &ep->locals))
-        return false;
+        return;
     const remote_locals before = ep->locals;
     ep->locals = fresh;
     tell_peers(ep, &before, now);
-    return true;
 }
 
-void paths_network_changed(iroh_endpoint *ep) {
-    uint64_t now = sys_now();
+void paths_look_at_locals(iroh_endpoint *ep, uint64_t now) {
+    if (ep->locals_known)
+        look_at_locals(ep, now);
+}
+
+void paths_begin_rounds(iroh_endpoint *ep, uint64_t now) {
     size_t at = 0;
     uint64_t key;
     endpoint_remote *p;
-    interfaces machine;
-    machine.count = sys_netif_addresses(machine.list, INTERFACES_MAX);
-    (void)look_at_interfaces(ep, now);
-    relays_network_changed(&ep->relays, now);
-    for (list_link *l = ep->conns.next; l != &ep->conns; l = l->next) {
-        iroh_connection *c = list_entry(l, iroh_connection, all);
-        if (c->core != NULL)
-            quic_conn_network_changed(c->core, is_recoverable, &machine, now);
-    }
     while ((p = map_next(&ep->remotes, &at, &key)) != NULL) {
         remote_network_changed(&p->remote, now);
         set_timer(ep, p);
@@ -152,8 +123,8 @@ void paths_connected(iroh_connection *c) {
     if (p == NULL)
         return;  // out of memory: it stays on the path that it has
     uint64_t now = sys_now();
-    if (ep->locals_at == TIME_NEVER)
-        (void)look_at_interfaces(ep, now);
+    if (!ep->locals_known)
+        look_at_locals(ep, now);
     c->peer = p;
     c->path.conn = c->core;
     remote_add(&p->remote, &c->path, now);
@@ -183,13 +154,11 @@ void paths_left(iroh_connection *c) {
 
 uint64_t paths_deadline(const iroh_endpoint *ep) {
     const heap_item *first = heap_first(&ep->remote_timers);
-    return time_min(first != NULL ? first->at : TIME_NEVER, ep->locals_at);
+    return first != NULL ? first->at : TIME_NEVER;
 }
 
 void paths_tick(iroh_endpoint *ep, uint64_t now) {
     heap_item *first;
-    if (ep->locals_at <= now && look_at_interfaces(ep, now))
-        paths_network_changed(ep);
     while ((first = heap_first(&ep->remote_timers)) != NULL && first->at <= now) {
         endpoint_remote *p = heap_entry(first, endpoint_remote, timer);
         if (remote_is_forgettable(&p->remote, now)) {
@@ -200,20 +169,10 @@ void paths_tick(iroh_endpoint *ep, uint64_t now) {
         set_timer(ep, p);
     }
     if (ep->remotes.count == 0)
-        ep->locals_at = TIME_NEVER;  // looked at again when somebody connects
+        ep->locals_known = false;  // looked at again when somebody connects
 }
 
 // --- The program's view
-
-int iroh_endpoint_network_change(iroh_endpoint *ep) {
-    if (ep == NULL)
-        return IROH_ERR_ARG;
-    endpoint_enter(ep);
-    if (!ep->closed)
-        paths_network_changed(ep);
-    endpoint_leave(ep);
-    return 0;
-}
 
 size_t paths_text(const iroh_endpoint *ep, const addr *a, char out[static IROH_PATH_TEXT]) {
     char text[ADDR_TEXT_MAX];

@@ -41,6 +41,11 @@ static void lost(iroh_endpoint *ep, net_relay *r, int error) {
     close_stream(r);
 }
 
+addr relay_io_local(const net_relay *r) {
+    bool open = r->stream != NULL && sys_stream_state(half_of(r)->stream) == 0;
+    return open ? sys_stream_local(half_of(r)->stream) : (addr){0};
+}
+
 // --- Dialling
 
 static int open_stream(iroh_endpoint *ep, net_relay *r) {

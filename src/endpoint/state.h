@@ -12,6 +12,7 @@
 //   wait.c        sleeping until a handle has news
 //   dial.c, incoming.c, connection.c, datagram.c, stream.c, stream_io.c, poll.c   the calls
 //   direct.c      the endpoint's own addresses
+//   network.c     changes of the machine's network
 //   paths.c       the ways to each peer
 //   online.c      the relays that the program wants, and the home relay; relay_io.c: the bytes of their connections
 //   diary.c       key log and qlog files
@@ -30,10 +31,12 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "endpoint/sessions.h"
+#include "net/netwatch.h"
 #include "net/relays.h"
 #include "net/remote.h"
 #include "quic/endpoint.h"
 #include "sys/loop.h"
+#include "sys/netmon.h"
 #include "sys/stream.h"
 #include "sys/udp.h"
 
@@ -137,7 +140,13 @@ struct iroh_endpoint {
     map remotes;           // of endpoint_remote, by the first bytes of their ids
     heap remote_timers;
     remote_locals locals;  // our direct addresses, as the peers know them
-    uint64_t locals_at;    // when to look whether they changed; TIME_NEVER: nobody needs to know
+    bool locals_known;     // else nobody needs to know
+
+    // The machine's network.
+    bool watches_network;
+    netwatch netwatch;
+    sys_netstate network;  // at the latest look
+    sys_netmon *netmon;    // null: the system tells nothing
 };
 
 struct iroh_connection {
@@ -272,6 +281,17 @@ void relay_io_process(iroh_endpoint *ep);  // by the loop, after it has waited
 void relay_io_flush(iroh_endpoint *ep);    // writes what waits, as far as sockets take it
 void relay_io_close(iroh_endpoint *ep);    // says goodbye and frees everything
 
+// The address from which the relay is connected; ADDR_NONE: it is not.
+addr relay_io_local(const net_relay *r);
+
+// --- network.c
+
+int network_open(iroh_endpoint *ep, bool wanted);  // IROH_ERR_NOMEM
+void network_close(iroh_endpoint *ep);             // before the loop
+void network_changed(iroh_endpoint *ep, bool major);
+uint64_t network_deadline(const iroh_endpoint *ep);
+void network_tick(iroh_endpoint *ep, uint64_t now);  // by the loop
+
 // --- paths.c
 
 void paths_init(iroh_endpoint *ep);
@@ -280,7 +300,8 @@ endpoint_remote *paths_peer(iroh_endpoint *ep, const uint8_t id[static 32]);  //
 void paths_connected(iroh_connection *c);                                     // its handshake is complete
 void paths_news(iroh_connection *c);                                          // its paths have events
 void paths_left(iroh_connection *c);                                          // it is closed, or given up
-void paths_network_changed(iroh_endpoint *ep);
+void paths_look_at_locals(iroh_endpoint *ep, uint64_t now);                    // whether our addresses changed
+void paths_begin_rounds(iroh_endpoint *ep, uint64_t now);                      // for peers that may be found better
 uint64_t paths_deadline(const iroh_endpoint *ep);
 void paths_tick(iroh_endpoint *ep, uint64_t now);
 size_t paths_text(const iroh_endpoint *ep, const addr *a, char out[static IROH_PATH_TEXT]);  // its length
