@@ -120,6 +120,7 @@ static ssize_t push_slowly(gnutls_transport_ptr_t fd, const void *bytes, size_t 
     return put_bytes((int)(intptr_t)fd, bytes, len, true) ? (ssize_t)len : -1;
 }
 
+// Null when it fails.
 static gnutls_session_t shake_hands(int fd, bool slow) {
     static gnutls_certificate_credentials_t credentials;
     gnutls_session_t tls;
@@ -137,16 +138,26 @@ static gnutls_session_t shake_hands(int fd, bool slow) {
     do
         r = gnutls_handshake(tls);
     while (r < 0 && !gnutls_error_is_fatal(r));
-    if (r != 0)
-        fail_msg("the handshake failed: %s", gnutls_strerror(r));
-    return tls;
+    if (r == 0)
+        return tls;
+    gnutls_deinit(tls);
+    return NULL;
+}
+
+bool live_try_dial(const iroh_relay *r, bool slow, live_line *out) {
+    const char *https = iroh_relay_https_address(r);
+    int fd = live_socket(live_port_of(https != NULL ? https : iroh_relay_http_address(r)));
+    *out = (live_line){.fd = fd, .slow = slow, .tls = https != NULL ? shake_hands(fd, slow) : NULL};
+    if (https == NULL || out->tls != NULL)
+        return true;
+    live_hang_up(out);
+    return false;
 }
 
 live_line live_dial(const iroh_relay *r, bool slow) {
-    const char *https = iroh_relay_https_address(r);
-    live_line l = {.fd = live_socket(live_port_of(https != NULL ? https : iroh_relay_http_address(r))), .slow = slow};
-    if (https != NULL)
-        l.tls = shake_hands(l.fd, slow);
+    live_line l;
+    if (!live_try_dial(r, slow, &l))
+        fail_msg("the handshake failed");
     return l;
 }
 
@@ -230,11 +241,11 @@ bool live_export(const live_line *l, const uint8_t id[static 32], uint8_t out[st
 
 // --- A client
 
-void live_client_open(live_client *c, const iroh_relay *r, uint8_t key, const char *token, bool slow) {
-    uint8_t exported[RELAY_EXPORT];
+static void client_init(live_client *c, const iroh_relay *r, uint8_t key, const char *token) {
     memset(c, 0, sizeof *c);
     memset(c->seed, key, sizeof c->seed);
     ed25519_public(c->seed, c->id);
+    c->line.fd = -1;
     c->random = sys_entropy();
     relay_blocks_init(&c->blocks, 4096);
     int len = snprintf(c->url, sizeof c->url, "http://%s/", iroh_relay_http_address(r));
@@ -246,9 +257,26 @@ void live_client_open(live_client *c, const iroh_relay *r, uint8_t key, const ch
     c->bytes = malloc(LIVE_ANSWER_MAX);
     assert_non_null(c->bytes);
     relay_client_dialling(&c->machine, sys_now());
-    c->line = live_dial(r, slow);
+}
+
+static void client_connected(live_client *c) {
+    uint8_t exported[RELAY_EXPORT];
     relay_client_connected(&c->machine, live_export(&c->line, c->id, exported) ? exported : NULL, sys_now());
     live_client_write(c);
+}
+
+void live_client_open(live_client *c, const iroh_relay *r, uint8_t key, const char *token, bool slow) {
+    client_init(c, r, key, token);
+    c->line = live_dial(r, slow);
+    client_connected(c);
+}
+
+bool live_client_try(live_client *c, const iroh_relay *r, uint8_t key) {
+    client_init(c, r, key, NULL);
+    if (!live_try_dial(r, false, &c->line))
+        return false;
+    client_connected(c);
+    return true;
 }
 
 void live_client_close(live_client *c) {

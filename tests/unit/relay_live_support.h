@@ -45,9 +45,10 @@ typedef struct live_line {
     bool slow;                       // each byte is written by itself
 } live_line;
 
-int live_socket(uint16_t port);                       // connected
-live_line live_dial(const iroh_relay *r, bool slow);  // to its HTTPS port if it has one, TLS established
-void live_hang_up(live_line *l);                      // closes it
+int live_socket(uint16_t port);                                      // connected
+live_line live_dial(const iroh_relay *r, bool slow);                 // to its HTTPS port if it has one, TLS established
+bool live_try_dial(const iroh_relay *r, bool slow, live_line *out);  // false when TLS fails; then *out is closed
+void live_hang_up(live_line *l);                                     // closes it
 
 bool live_readable(const live_line *l, int timeout_ms);
 bool live_put(live_line *l, const void *bytes, size_t len);  // false when the server has gone
@@ -81,6 +82,7 @@ typedef struct live_client {
 
 // The secret key is 32 bytes `key`. Says its request and no more; `token` null: none.
 void live_client_open(live_client *c, const iroh_relay *r, uint8_t key, const char *token, bool slow);
+bool live_client_try(live_client *c, const iroh_relay *r, uint8_t key);    // false when there is no line; to be closed
 void live_client_ready(live_client *c, const iroh_relay *r, uint8_t key);  // and goes on until it is let in
 void live_client_close(live_client *c);
 void live_client_write(live_client *c);  // what its machine has queued
