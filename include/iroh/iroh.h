@@ -74,9 +74,16 @@ typedef struct iroh_endpoint_config {
     // IROH_RELAYS_MAX. None: the relays that the addresses of peers name are used for dialling, but there is no home.
     const char *const *relays;
     size_t relay_count;
-    const char *relay_token;    // sent to these relays, and to no others, for their access control; null: none
-    const char *ca_file;        // PEM file of roots to trust for relays instead of the system's; null: the system's
-    const char *proxy;          // for relays: "http://...", "socks5h://..."; null: none, whatever the environment says
+    const char *relay_token;          // sent to these relays, and to no others, for their access control; null: none
+    const char *const *relay_tokens;  // one for each of `relays` instead, where not null; null: none
+    const char *ca_file;  // PEM file of roots to trust for relays instead of the system's; null: the system's
+    // For connections to relays, never for UDP: "http://", "https://" (HTTP CONNECT), "socks5://", "socks5h://",
+    // "socks4://" or "socks4a://", then "[USER:PASSWORD@]HOST[:PORT]", user and password percent-encoded; with "h" or "a"
+    // the proxy looks names up. The port is 1080 unless said otherwise, for "https" 443. Null: none.
+    const char *proxy;
+    // Without `proxy`: that of the first of these that is set: HTTP_PROXY (unless REQUEST_METHOD is set, since in a CGI
+    // program it is the client's), http_proxy, HTTPS_PROXY, https_proxy. False: nothing of the environment counts.
+    bool proxy_from_env;
     bool direct_only;           // no relays at all
     bool relay_only;            // no direct paths: no socket is bound
     uint64_t max_incoming;      // connections waiting to be accepted; beyond it they are dropped; 65 536
@@ -118,14 +125,21 @@ IROH_API int iroh_endpoint_wait_online(iroh_endpoint *ep, int timeout_ms);
 
 typedef struct iroh_relay_status {
     bool connected;
-    int error;         // why the latest attempt failed or the connection ended; 0: it did not
-    bool denied;       // the relay refuses this endpoint, for `reason`; it is asked again and again all the same
-    char reason[256];  // the relay's words, terminated; may hold any byte
+    int error;        // why the latest attempt failed or the connection ended; 0: it did not
+    bool denied;      // the relay refuses this endpoint, for `reason`; it is asked again and again all the same
+    bool home;        // it is the home relay
+    bool configured;  // it may become that; else the address of a peer named it
+    // Of the relay if it denies, else of the resolver, the proxy or TLS if they failed; terminated, may be empty and may
+    // hold any byte.
+    char reason[256];
 } iroh_relay_status;
 
 // The URL of the home relay in `url` (null: not wanted), and how it is. The URL's length; IROH_ERR_NOT_FOUND when there is
 // none, IROH_ERR_TOO_LARGE.
 IROH_API int iroh_endpoint_home_relay(iroh_endpoint *ep, char *url, size_t room, iroh_relay_status *out);
+
+// The same of relay `i` of all that the endpoint knows, which keep their numbers. IROH_ERR_RANGE: there are no more.
+IROH_API int iroh_endpoint_relay(iroh_endpoint *ep, size_t i, char *url, size_t room, iroh_relay_status *out);
 
 // The machine's network changed: paths and relays are tested at once and better ways are looked for. With
 // `iroh_endpoint_config.network_monitor` that happens by itself: on Linux within a second of the change, elsewhere within

@@ -1,5 +1,7 @@
 // The program's settings: their defaults, what they may be, and the core's form of them.
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "endpoint/state.h"
 #include "quic/cc.h"
@@ -65,6 +67,31 @@ static bool numbers_possible(const iroh_endpoint_config *c) {
            c->mtu_max <= QUIC_MAX_UDP_PAYLOAD;
 }
 
+// Also "HOST:PORT", as it is often found in the environment.
+static bool proxy_known(const char *url) {
+    static const char *const schemes[] = {"http", "https", "socks5", "socks5h", "socks4", "socks4a"};
+    const char *mark = strstr(url, "://");
+    for (size_t i = 0; mark != NULL && i < sizeof schemes / sizeof *schemes; i++) {
+        if ((size_t)(mark - url) == strlen(schemes[i]) && strncasecmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    }
+    return mark == NULL && url[0] != '\0';
+}
+
+static const char *env_text(const char *name) {
+    const char *text = getenv(name);
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+const char *config_proxy(const iroh_endpoint_config *c) {
+    static const char *const names[] = {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"};
+    const char *found = c->proxy;
+    size_t first = getenv("REQUEST_METHOD") != NULL ? 1 : 0;
+    for (size_t i = first; found == NULL && c->proxy_from_env && i < sizeof names / sizeof *names; i++)
+        found = env_text(names[i]);
+    return found;
+}
+
 int config_check(const iroh_endpoint_config *c) {
     tls_alpn alpns[ALPNS_MAX];
     if (config_alpns(c->alpns, c->alpn_count, alpns) != 0)
@@ -76,6 +103,8 @@ int config_check(const iroh_endpoint_config *c) {
     if (c->relay_count > IROH_RELAYS_MAX || (c->relay_count > 0 && (c->relays == NULL || c->direct_only)))
         return IROH_ERR_ARG;
     if (c->congestion != NULL && find_congestion(c->congestion) == NULL)
+        return IROH_ERR_ARG;
+    if (config_proxy(c) != NULL && !proxy_known(config_proxy(c)))
         return IROH_ERR_ARG;
     return suites_known(c->cipher_suites, c->cipher_suite_count) && numbers_possible(c) ? 0 : IROH_ERR_ARG;
 }

@@ -44,9 +44,12 @@ int online_configure(iroh_endpoint *ep, const iroh_endpoint_config *config) {
     ep->no_relays = config->direct_only;
     int r = copy_text(config->ca_file, &ep->ca_file);
     if (r == 0)
-        r = copy_text(config->proxy, &ep->proxy);
-    for (size_t i = 0; r == 0 && i < config->relay_count; i++)
-        r = config->relays[i] != NULL ? add_relay(ep, config->relays[i], config->relay_token) : IROH_ERR_ARG;
+        r = copy_text(config_proxy(config), &ep->proxy);
+    for (size_t i = 0; r == 0 && i < config->relay_count; i++) {
+        const char *own = config->relay_tokens != NULL ? config->relay_tokens[i] : NULL;
+        const char *token = own != NULL ? own : config->relay_token;
+        r = config->relays[i] != NULL ? add_relay(ep, config->relays[i], token) : IROH_ERR_ARG;
+    }
     return r;
 }
 
@@ -73,17 +76,26 @@ int iroh_endpoint_wait_online(iroh_endpoint *ep, int timeout_ms) {
     return r;
 }
 
-static int describe(const net_relay *home, char *url, size_t room, iroh_relay_status *out) {
-    const relay_client *c = &home->client;
-    *out = (iroh_relay_status){
-        .connected = relay_client_state(c) == RELAY_CLIENT_READY, .error = c->error, .denied = c->denied};
-    if (c->denied)
-        memcpy(out->reason, c->denial, strlen(c->denial) + 1);
-    if (url != NULL && home->url_len >= room)
+static void describe_client(const net_relay *r, iroh_relay_status *out) {
+    const relay_client *c = &r->client;
+    out->connected = relay_client_state(c) == RELAY_CLIENT_READY;
+    out->error = c->error;
+    out->denied = c->denied;
+    const char *reason = c->denied ? c->denial : r->trouble;
+    if (c->denied || (c->error != 0 && !out->connected))
+        memcpy(out->reason, reason, strlen(reason) + 1);
+}
+
+static int describe(const iroh_endpoint *ep, const net_relay *r, char *url, size_t room, iroh_relay_status *out) {
+    out->home = r == relays_home(&ep->relays);
+    out->configured = r->configured;
+    if (r->live)
+        describe_client(r, out);
+    if (url != NULL && r->url_len >= room)
         return IROH_ERR_TOO_LARGE;
     if (url != NULL)
-        memcpy(url, home->url, home->url_len + 1);
-    return (int)home->url_len;
+        memcpy(url, r->url, r->url_len + 1);
+    return (int)r->url_len;
 }
 
 int iroh_endpoint_home_relay(iroh_endpoint *ep, char *url, size_t room, iroh_relay_status *out) {
@@ -95,7 +107,20 @@ int iroh_endpoint_home_relay(iroh_endpoint *ep, char *url, size_t room, iroh_rel
     *out = (iroh_relay_status){0};
     endpoint_enter(ep);
     const net_relay *home = relays_home(&ep->relays);
-    int r = home != NULL ? describe(home, url, room, out) : IROH_ERR_NOT_FOUND;
+    int r = home != NULL ? describe(ep, home, url, room, out) : IROH_ERR_NOT_FOUND;
+    endpoint_leave(ep);
+    return r;
+}
+
+int iroh_endpoint_relay(iroh_endpoint *ep, size_t i, char *url, size_t room, iroh_relay_status *out) {
+    iroh_relay_status ignored;
+    if (ep == NULL)
+        return IROH_ERR_ARG;
+    if (out == NULL)
+        out = &ignored;
+    *out = (iroh_relay_status){0};
+    endpoint_enter(ep);
+    int r = i < ep->relays.count ? describe(ep, ep->relays.list[i], url, room, out) : IROH_ERR_RANGE;
     endpoint_leave(ep);
     return r;
 }

@@ -2,6 +2,7 @@
 //
 // Streams are opened, closed and read by the loop alone. Whoever has the lock may write, so that datagrams leave with
 // the call that made them; what then remains for the loop is noted in relays.attention.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,9 @@ static void close_stream(net_relay *r) {
 }
 
 static void lost(iroh_endpoint *ep, net_relay *r, int error) {
+    const char *reason = half_of(r) != NULL ? sys_stream_reason(half_of(r)->stream) : "";
+    (void)snprintf(r->trouble, sizeof r->trouble, "%s", reason);
     if (log_on(&ep->log, LOG_DEBUG)) {
-        const char *reason = half_of(r) != NULL ? sys_stream_reason(half_of(r)->stream) : "";
         log_line(&ep->log, LOG_DEBUG, "relay %.200s: %s%s%s", r->url, iroh_strerror(error),
                  reason[0] != '\0' ? ": " : "", reason);
     }
@@ -87,6 +89,7 @@ static void dialled(iroh_endpoint *ep, net_relay *r) {
         lost(ep, r, error);
         return;
     }
+    r->trouble[0] = '\0';
     error = sys_stream_export(s, RELAY_EXPORT_LABEL, ep->id.bytes, sizeof ep->id.bytes, exported, sizeof exported);
     if (error == 0 || error == IROH_ERR_UNSUPPORTED)
         relay_client_connected(&r->client, error == 0 ? exported : NULL, sys_now());

@@ -320,6 +320,7 @@ quic_qlog *diary_qlog(void *user, quic_role role, const quic_cid *odcid);
 // 0, IROH_ERR_ARG.
 int config_check(const iroh_endpoint_config *config);
 int config_alpns(const iroh_slice *names, size_t count, tls_alpn out[static ALPNS_MAX]);
+const char *config_proxy(const iroh_endpoint_config *config);  // the one to use; null: none
 void config_translate(const iroh_endpoint_config *config, quic_endpoint_config *out);
 
 #endif

@@ -36,6 +36,8 @@ typedef struct net_relay {
     uint8_t (*routes)[RELAY_ID];  // peers heard from here; null: none yet
     unsigned route_count, route_next;
     void *stream;  // the shell's
+    // Why the latest attempt failed, in the words of the resolver, the proxy or TLS; empty: nobody said. The shell's.
+    char trouble[RELAY_DENIAL_MAX];
 } net_relay;
 
 typedef struct relays {

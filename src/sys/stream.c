@@ -207,6 +207,7 @@ static int set_options(sys_stream *s, const char *url) {
     CURL *e = s->easy;
     bool ok = curl_easy_setopt(e, CURLOPT_URL, url) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_PROXY, g->proxy != NULL ? g->proxy : "") == CURLE_OK;
+    ok &= curl_easy_setopt(e, CURLOPT_NOPROXY, "") == CURLE_OK;  // else that of the environment
     ok &= curl_easy_setopt(e, CURLOPT_PRIVATE, s) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
