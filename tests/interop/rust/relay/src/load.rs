@@ -1,5 +1,6 @@
 //! Load: pairs of clients that send to each other, idle clients, and storms of connects.
 use std::{
+    collections::HashSet,
     num::NonZeroU16,
     sync::{
         Arc,
@@ -15,7 +16,14 @@ use iroh_relay::{
     client::{Client, ClientSink, ClientStream},
     protos::relay::{ClientToRelayMsg, Datagrams, RelayToClientMsg},
 };
-use tokio::{io::AsyncReadExt, sync::Semaphore, task::JoinSet};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
+    task::JoinSet,
+};
 
 use crate::{Error, Options, Relay};
 
@@ -29,6 +37,7 @@ struct Plan {
     rate: f64, // frames per second of one pair; 0: no pause
     size: usize,
     batch: usize,
+    flush: u64, // frames that are handed to the system at once
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
 }
@@ -53,7 +62,7 @@ impl Plan {
     }
 }
 
-/// Sends on schedule; what is late is sent at once, each frame flushed by itself.
+/// Sends on schedule; what is late is sent at once.
 async fn send(mut sink: ClientSink, to: PublicKey, plan: Plan, offset: f64) -> Result<(), Error> {
     let mut count = 0u64;
     while Instant::now() < plan.end() {
@@ -61,9 +70,12 @@ async fn send(mut sink: ClientSink, to: PublicKey, plan: Plan, offset: f64) -> R
             let due = plan.start + Duration::from_secs_f64((count as f64 + offset) / plan.rate);
             tokio::time::sleep_until(due.into()).await;
         }
-        sink.send(plan.message(to)).await?;
-        plan.sent.fetch_add(plan.batch as u64, Relaxed);
-        count += 1;
+        for _ in 0..plan.flush {
+            sink.feed(plan.message(to)).await?;
+        }
+        sink.flush().await?;
+        plan.sent.fetch_add(plan.batch as u64 * plan.flush, Relaxed);
+        count += plan.flush;
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     Ok(())
@@ -95,12 +107,14 @@ pub async fn run(relay: &Relay, options: &Options) -> Result<bool, Error> {
     for _ in 0..pairs {
         clients.push(connect_pair(relay).await?);
     }
+    println!("{{\"clients\":{}}}", 2 * pairs); // from here on a bench counts the time of the server
     let plan = Plan {
-        start: Instant::now() + Duration::from_millis(200),
+        start: Instant::now() + Duration::from_millis(300),
         seconds: options.number("seconds", 5)?,
         rate: options.number("rate", 20_000)? as f64 / pairs as f64,
         size: (options.number("size", 1200)? as usize).max(STAMP),
         batch: options.number("batch", 1)? as usize,
+        flush: options.number("flush", 1)?.max(1),
         sent: Default::default(),
         received: Default::default(),
     };
@@ -131,20 +145,118 @@ pub async fn run(relay: &Relay, options: &Options) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Answers pings, as any client must.
-async fn hold(client: Client) {
+/// One of the clients that are held: answers pings, as any client must, sends what it is told to, and tells what came.
+async fn hold(client: Client, mut told: UnboundedReceiver<(PublicKey, Bytes)>, came: UnboundedSender<Bytes>) {
     let (mut stream, mut sink) = client.split();
-    while let Some(Ok(message)) = stream.next().await {
-        if let RelayToClientMsg::Ping(data) = message
-            && sink.send(ClientToRelayMsg::Pong(data)).await.is_err()
-        {
-            break;
+    loop {
+        let answer = tokio::select! {
+            message = stream.next() => match message {
+                Some(Ok(RelayToClientMsg::Ping(data))) => ClientToRelayMsg::Pong(data),
+                Some(Ok(RelayToClientMsg::Datagrams { datagrams, .. })) => {
+                    let _ = came.send(datagrams.contents);
+                    continue;
+                }
+                Some(Ok(_)) => continue,
+                _ => return,
+            },
+            Some((to, contents)) = told.recv() => ClientToRelayMsg::Datagrams {
+                dst_endpoint_id: to,
+                datagrams: Datagrams { ecn: None, segment_size: None, contents },
+            },
+        };
+        if sink.send(answer).await.is_err() {
+            return;
         }
     }
 }
 
-async fn connect_many(relay: &Relay, count: u64, at_once: usize, keep: bool) -> Result<(Duration, JoinSet<()>), Error> {
-    let gate = Arc::new(Semaphore::new(at_once));
+type Member = (PublicKey, UnboundedSender<(PublicKey, Bytes)>);
+
+/// Clients that are held all at once, each from the moment on when it is connected.
+struct Crowd {
+    tasks: JoinSet<()>,
+    members: Vec<Member>,
+    came: UnboundedReceiver<Bytes>,
+}
+
+impl Crowd {
+    async fn connect(relay: &Relay, count: u64, at_once: usize) -> Result<Self, Error> {
+        let gate = Arc::new(Semaphore::new(at_once));
+        let (arrival, came) = unbounded_channel();
+        let (join, mut joined) = unbounded_channel::<Result<Member, Error>>();
+        let mut tasks = JoinSet::new();
+        for _ in 0..count {
+            let (relay, gate, join, arrival) = (relay.clone(), gate.clone(), join.clone(), arrival.clone());
+            tasks.spawn(async move {
+                let Ok(permit) = gate.acquire().await else { return };
+                let key = SecretKey::generate();
+                let connected = relay.connect(&key).await;
+                drop(permit);
+                let (tell, told) = unbounded_channel();
+                match connected {
+                    Ok(client) => {
+                        let _ = join.send(Ok((key.public(), tell)));
+                        hold(client, told, arrival).await;
+                    }
+                    Err(error) => {
+                        let _ = join.send(Err(error));
+                    }
+                }
+            });
+        }
+        let mut members = Vec::new();
+        for _ in 0..count {
+            members.push(joined.recv().await.ok_or("a client ended early")??);
+        }
+        Ok(Self { tasks, members, came })
+    }
+
+    /// A datagram from each of `count` clients, taken evenly, to another one far away in the list: how many arrived.
+    async fn cross(&mut self, count: usize) -> Result<usize, Error> {
+        let all = self.members.len();
+        let mut missing: HashSet<Bytes> = HashSet::new();
+        for i in 0..count {
+            let (from, to) = (i * all / count, (i * all / count + i * 7919 + all / 2 + 1) % all);
+            let contents = Bytes::from(format!("{from} to {to}"));
+            missing.insert(contents.clone());
+            self.members[from].1.send((self.members[to].0, contents))?;
+        }
+        let sent = missing.len();
+        let until = tokio::time::Instant::now() + Duration::from_secs(10);
+        while !missing.is_empty()
+            && let Ok(Some(contents)) = tokio::time::timeout_at(until, self.came.recv()).await
+        {
+            missing.remove(&contents);
+        }
+        Ok(sent - missing.len())
+    }
+
+    fn alive(&mut self) -> usize {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.len()
+    }
+}
+
+/// Each line of standard input is a number of datagrams to let cross between the clients.
+pub async fn idle(relay: &Relay, options: &Options) -> Result<bool, Error> {
+    let count = options.number("count", 1000)?;
+    let start = Instant::now();
+    let mut crowd = Crowd::connect(relay, count, 64).await?;
+    let took = start.elapsed().as_secs_f64();
+    println!("{{\"clients\":{},\"connect_seconds\":{took:.3}}}", crowd.members.len());
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        println!("{{\"crossed\":{}}}", crowd.cross(line.trim().parse()?).await?);
+    }
+    let alive = crowd.alive() as u64;
+    println!("{{\"alive\":{alive}}}");
+    crowd.tasks.abort_all();
+    Ok(alive == count)
+}
+
+pub async fn storm(relay: &Relay, options: &Options) -> Result<bool, Error> {
+    let count = options.number("count", 1000)?;
+    let gate = Arc::new(Semaphore::new(options.number("at-once", 32)? as usize));
     let start = Instant::now();
     let attempts = join_all((0..count).map(|_| {
         let (relay, gate) = (relay.clone(), gate.clone());
@@ -155,34 +267,9 @@ async fn connect_many(relay: &Relay, count: u64, at_once: usize, keep: bool) -> 
     }))
     .await;
     let took = start.elapsed();
-    let mut held = JoinSet::new();
     for attempt in attempts {
-        let client = attempt??;
-        if keep {
-            held.spawn(hold(client));
-        }
+        attempt??;
     }
-    Ok((took, held))
-}
-
-pub async fn idle(relay: &Relay, options: &Options) -> Result<bool, Error> {
-    let count = options.number("count", 1000)?;
-    let (took, mut held) = connect_many(relay, count, 64, true).await?;
-    println!("{{\"clients\":{},\"connect_seconds\":{:.3}}}", held.len(), took.as_secs_f64());
-    let mut end = Vec::new();
-    tokio::io::stdin().read_to_end(&mut end).await?;
-    let mut alive = 0u64;
-    while held.try_join_next().is_some() {}
-    alive += held.len() as u64;
-    println!("{{\"alive\":{alive}}}");
-    held.abort_all();
-    Ok(alive == count)
-}
-
-pub async fn storm(relay: &Relay, options: &Options) -> Result<bool, Error> {
-    let count = options.number("count", 1000)?;
-    let at_once = options.number("at-once", 32)? as usize;
-    let (took, _) = connect_many(relay, count, at_once, false).await?;
     println!("{{\"connects\":{count},\"per_second\":{:.0}}}", count as f64 / took.as_secs_f64());
     Ok(true)
 }

@@ -15,8 +15,11 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 const USAGE: &str = "usage: interop-relay check|load|idle|storm|qad --url URL [--ca FILE] [--token TOKEN] [OPTION VALUE]...
   check                                       behaviour; prints `ok NAME` or `FAIL NAME: why` for each case
-  load  --pairs N --rate N --seconds N --size N --batch N   rate: frames/s in all, 0: as many as there can be
-  idle  --count N                             holds connections until standard input ends
+  load  --pairs N --rate N --seconds N --size N --batch N --flush N
+                                              rate: frames/s in all, 0: as many as there can be; batch: datagrams in a
+                                              frame; flush: frames written at once
+  idle  --count N                             holds connections until standard input ends; a line with a number in it
+                                              lets so many datagrams cross between them
   storm --count N --at-once N                 connects and leaves
   qad   --host NAME --addr IP:PORT            address discovery";
 
