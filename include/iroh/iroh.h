@@ -76,6 +76,9 @@ typedef struct iroh_endpoint_config {
     size_t relay_count;
     const char *relay_token;          // sent to these relays, and to no others, for their access control; null: none
     const char *const *relay_tokens;  // one for each of `relays` instead, where not null; null: none
+    // Of each of `relays`, the UDP port of its QUIC address discovery: 0 the usual 7842, IROH_NO_QUIC it has none. Null: 7842
+    // for all.
+    const int *relay_quic_ports;
     const char *ca_file;  // PEM file of roots to trust for relays instead of the system's; null: the system's
     // For connections to relays, never for UDP: "http://", "https://" (HTTP CONNECT), "socks5://", "socks5h://",
     // "socks4://" or "socks4a://", then "[USER:PASSWORD@]HOST[:PORT]", user and password percent-encoded; with "h" or "a"
@@ -89,6 +92,11 @@ typedef struct iroh_endpoint_config {
     uint64_t max_incoming;      // connections waiting to be accepted; beyond it they are dropped; 65 536
     uint16_t mtu_max;           // largest datagram to try, 1 200..65 527; 1 452
     bool segmentation_offload;  // true
+    // Relays are asked from time to time how far they are and from which address we come: see iroh_endpoint_net_report.
+    // Without it the first relay that answers is home. All three: true.
+    bool net_report;
+    bool https_probes;          // ask for latencies over HTTPS where UDP does not answer
+    bool captive_portal_check;  // see whether the network wants a login first
     bool network_monitor;       // true: changes of the machine's network are noticed; see iroh_endpoint_network_change
     // Null: silent. Level 0 error .. 4 trace. From any thread; must not call the library.
     void (*log)(void *user, int level, const char *line);
@@ -96,7 +104,9 @@ typedef struct iroh_endpoint_config {
     int log_level;
 } iroh_endpoint_config;
 
+#define IROH_PATH_TEXT 256  // room for the text of a path's address, or of a relay's URL; longer URLs are cut
 #define IROH_RELAYS_MAX 32
+#define IROH_NO_QUIC (-1)  // for iroh_endpoint_config.relay_quic_ports
 
 IROH_API void iroh_endpoint_config_default(iroh_endpoint_config *config);
 
@@ -115,7 +125,7 @@ IROH_API iroh_public_key iroh_endpoint_id(const iroh_endpoint *ep);
 IROH_API iroh_secret_key iroh_endpoint_secret_key(const iroh_endpoint *ep);
 
 // How to reach this endpoint now: id, home relay, and all its addresses (for wildcard sockets, those of the machine's
-// interfaces). The home relay is named as soon as it is chosen, connected or not.
+// interfaces), and at which relays see it. The home relay is named as soon as it is chosen, connected or not.
 // The caller frees it.
 IROH_API int iroh_endpoint_addr(iroh_endpoint *ep, iroh_addr **out);
 
@@ -140,6 +150,43 @@ IROH_API int iroh_endpoint_home_relay(iroh_endpoint *ep, char *url, size_t room,
 
 // The same of relay `i` of all that the endpoint knows, which keep their numbers. IROH_ERR_RANGE: there are no more.
 IROH_API int iroh_endpoint_relay(iroh_endpoint *ep, size_t i, char *url, size_t room, iroh_relay_status *out);
+
+// Adds a relay to those of the configuration, or changes its port; "default" and "staging" add their set. The home relay
+// is chosen anew. `token` may be null; that of a relay which is in use already stays. IROH_ERR_SYNTAX, IROH_ERR_ARG (also
+// with direct_only), IROH_ERR_LIMIT (64 relays known), IROH_ERR_NOMEM, IROH_ERR_CLOSED.
+IROH_API int iroh_endpoint_insert_relay(iroh_endpoint *ep, const char *url, const char *token, int quic_port);
+
+// Takes one away. If it is home, it stays so until another is chosen; with the last one there is no home relay any more.
+// IROH_ERR_NOT_FOUND, IROH_ERR_SYNTAX, IROH_ERR_ARG, IROH_ERR_CLOSED.
+IROH_API int iroh_endpoint_remove_relay(iroh_endpoint *ep, const char *url);
+
+#define IROH_ADDRESS_TEXT 64  // room for the text of an address
+
+// What relays tell of the network between them and this endpoint.
+typedef struct iroh_net_report {
+    bool udp_v4, udp_v6;                // a relay answered over UDP
+    char global_v4[IROH_ADDRESS_TEXT];  // the address and port at which it sees us, "192.0.2.1:4433"; empty: unknown
+    char global_v6[IROH_ADDRESS_TEXT];
+    // 1: yes, 0: no, -1: not known.
+    int mapping_varies_v4,
+        mapping_varies_v6;  // other relays see another address: the NAT has a mapping for each destination
+    int captive_portal;     // the network answers in a relay's place
+    char preferred_relay[IROH_PATH_TEXT];  // the one that is to be home; empty: none answered yet
+    uint64_t age_ms;
+    uint64_t reports, full_reports;  // begun so far
+} iroh_net_report;
+
+// Microseconds; 0: not measured.
+typedef struct iroh_relay_latency {
+    char url[IROH_PATH_TEXT];  // cut if longer
+    uint64_t https_us, quic_v4_us, quic_v6_us;
+} iroh_relay_latency;
+
+// The latest report, made every 20 to 26 seconds and when the network or the relays changed; waits for the first one. The
+// number of relays with a latency, of which at most `room` are stored in `latencies` (null with `room` 0).
+// IROH_ERR_UNSUPPORTED: no relays, or switched off. IROH_ERR_ARG, IROH_ERR_CLOSED, IROH_ERR_TIMEOUT, IROH_ERR_AGAIN.
+IROH_API int iroh_endpoint_net_report(iroh_endpoint *ep, iroh_net_report *out, iroh_relay_latency *latencies,
+                                      size_t room, int timeout_ms);
 
 // The machine's network changed: paths and relays are tested at once and better ways are looked for. With
 // `iroh_endpoint_config.network_monitor` that happens by itself: on Linux within a second of the change, elsewhere within
@@ -273,8 +320,6 @@ typedef struct iroh_connection_stats {
 } iroh_connection_stats;
 
 IROH_API int iroh_connection_stats_get(const iroh_connection *c, iroh_connection_stats *out);
-
-#define IROH_PATH_TEXT 256  // room for the text of a path's address; longer URLs are cut
 
 // One of the ways that a connection has to its peer.
 typedef struct iroh_path {

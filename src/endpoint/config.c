@@ -44,6 +44,9 @@ void iroh_endpoint_config_default(iroh_endpoint_config *config) {
         .mtu_max = t.mtu_max,
         .segmentation_offload = true,
         .network_monitor = true,
+        .net_report = true,
+        .https_probes = true,
+        .captive_portal_check = true,
         .log_level = LOG_INFO,
     };
 }
@@ -92,6 +95,10 @@ const char *config_proxy(const iroh_endpoint_config *c) {
     return found;
 }
 
+bool config_quic_port_possible(int port) {
+    return port >= IROH_NO_QUIC && port <= UINT16_MAX;
+}
+
 int config_check(const iroh_endpoint_config *c) {
     tls_alpn alpns[ALPNS_MAX];
     if (config_alpns(c->alpns, c->alpn_count, alpns) != 0)
@@ -106,6 +113,10 @@ int config_check(const iroh_endpoint_config *c) {
         return IROH_ERR_ARG;
     if (config_proxy(c) != NULL && !proxy_known(config_proxy(c)))
         return IROH_ERR_ARG;
+    for (size_t i = 0; c->relay_quic_ports != NULL && i < c->relay_count; i++) {
+        if (!config_quic_port_possible(c->relay_quic_ports[i]))
+            return IROH_ERR_ARG;
+    }
     return suites_known(c->cipher_suites, c->cipher_suite_count) && numbers_possible(c) ? 0 : IROH_ERR_ARG;
 }
 

@@ -1,5 +1,5 @@
-// The addresses at which this machine reaches itself from outside, without asking anybody: those that sockets are bound
-// to, and for wildcard sockets the interfaces' addresses of the family.
+// The addresses at which this machine is reached: those at which relays see it, in the latest net report, then those that
+// sockets are bound to, and for wildcard sockets the interfaces' addresses of the family.
 //
 // Addresses that mean something only nearby (unique local IPv6, link-local IPv4) are named when there is nothing better,
 // and loopback ones when there is nothing else at all. IPv6 link-local ones are of no use without the peer's interface.
@@ -60,9 +60,34 @@ static int add_interfaces(const iroh_endpoint *ep, list *out) {
     return 0;
 }
 
+// With a mapping that is another for each destination, that which a relay sees is of no use to others; but somebody who
+// chose a port may have told the router to forward it.
+static void add_forwarded(const iroh_endpoint *ep, const report *r, list *out) {
+    for (size_t i = 0; r->varies4 == REPORT_YES && i < ep->socket_count; i++) {
+        const endpoint_socket *s = &ep->sockets[i];
+        addr a = r->global4;
+        a.port = s->local.port;
+        if (s->fixed_port && s->local.kind == ADDR_IP4)
+            add(out, &a);
+    }
+}
+
+static void add_observed(const iroh_endpoint *ep, list *out) {
+    const report *r = reports_last(ep);
+    if (r == NULL)
+        return;
+    if (addr_is_ip(&r->global4)) {
+        add(out, &r->global4);
+        add_forwarded(ep, r, out);
+    }
+    if (addr_is_ip(&r->global6))
+        add(out, &r->global6);
+}
+
 int direct_list(const iroh_endpoint *ep, addr *out, size_t room) {
     list found = {.out = out, .room = room};
     bool wildcard = false;
+    add_observed(ep, &found);
     for (size_t i = 0; i < ep->socket_count; i++) {
         if (ep->sockets[i].wildcard)
             wildcard = true;

@@ -166,6 +166,7 @@ static void round_of_work(iroh_endpoint *ep) {
     relays_tick(&ep->relays, ep->now);
     network_tick(ep, ep->now);
     paths_tick(ep, ep->now);
+    reports_tick(ep, ep->now);
     events_drain(ep);
     driver_flush(ep);
     if (ep->closed)
@@ -178,7 +179,7 @@ uint64_t driver_deadline(const iroh_endpoint *ep) {
     if (ep->full_socket != NULL)
         at = time_max(at, ep->now + FULL_RECHECK);
     at = time_min(at, time_min(relays_deadline(&ep->relays), paths_deadline(ep)));
-    at = time_min(at, network_deadline(ep));
+    at = time_min(at, time_min(network_deadline(ep), reports_deadline(ep)));
     return ep->streams != NULL ? time_min(at, sys_streams_deadline(ep->streams)) : at;
 }
 

@@ -17,6 +17,7 @@ static int open_socket(iroh_endpoint *ep, const addr *at, bool gso) {
         return r;
     s->local = sys_udp_local(s->udp);
     s->wildcard = addr_is_unspecified(&s->local);
+    s->fixed_port = at->port != 0;
     ep->socket_count++;
     return 0;
 }
@@ -106,6 +107,7 @@ static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
 
 // Everything but the lock and the memory, which belong to the last reference.
 static void dismantle(iroh_endpoint *ep) {
+    reports_close(ep);
     relay_io_close(ep);
     paths_dispose(ep);
     quic_endpoint_free(ep->core);
@@ -150,6 +152,8 @@ int iroh_endpoint_bind(const iroh_endpoint_config *config, iroh_endpoint **out) 
         r = driver_init(ep);
     if (r == 0)
         r = network_open(ep, config->network_monitor);
+    if (r == 0)
+        r = reports_open(ep, config);
     if (r == 0 && ep->own_thread)
         r = driver_start(ep);
     if (r != 0) {
@@ -169,6 +173,7 @@ static void close_all(iroh_endpoint *ep) {
         return;
     ep->closed = true;
     ep->close_by = sys_now() + CLOSE_LIMIT;
+    reports_stop(ep);
     quic_endpoint_close(ep->core, 0, NULL, 0, sys_now());
     driver_flush(ep);
     wait_fire(ep, &ep->waiters, (unsigned)WAIT_ANY);

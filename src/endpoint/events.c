@@ -163,5 +163,7 @@ void events_drain(iroh_endpoint *ep) {
         iroh_connection *c = quic_conn_user(core);
         if (c != NULL)
             connection_events(c, events);
+        else
+            reports_on_event(ep, core, events);
     }
 }

@@ -43,6 +43,7 @@ void network_changed(iroh_endpoint *ep, bool major) {
     paths_look_at_locals(ep, now);
     leave_gone_addresses(ep, &machine, now);
     relays_network_changed(&ep->relays, now);
+    reports_request(ep, major ? REPORT_LINK_MAJOR : REPORT_LINK_MINOR);
     for (list_link *l = ep->conns.next; l != &ep->conns; l = l->next) {
         iroh_connection *c = list_entry(l, iroh_connection, all);
         if (c->core != NULL)

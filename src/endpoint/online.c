@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "endpoint/state.h"
+#include "net/qad.h"
 
 // The public relays of the makers of iroh, by the name of the set. The dot at the end is part of the URL.
 static const struct {
@@ -16,22 +17,27 @@ static const struct {
     {"staging", "https://euc1-1.staging-relay.n0.iroh.link./"},
 };
 
-static int add(iroh_endpoint *ep, const char *url, const char *token) {
+static int add(iroh_endpoint *ep, const char *url, const char *token, int quic_port) {
     int number = relays_add(&ep->relays, url, strlen(url), true, token, sys_now());
-    return number < 0 ? number : 0;
+    if (number < 0)
+        return number;
+    ep->relays.list[number]->quic_port = quic_port == 0              ? QAD_PORT
+                                         : quic_port == IROH_NO_QUIC ? 0
+                                                                     : (uint16_t)quic_port;
+    return 0;
 }
 
 // A name adds its whole set.
-static int add_relay(iroh_endpoint *ep, const char *name, const char *token) {
+static int add_relay(iroh_endpoint *ep, const char *name, const char *token, int quic_port) {
     bool known = false;
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof presets / sizeof *presets; i++) {
         if (strcmp(presets[i].set, name) != 0)
             continue;
         known = true;
-        r = add(ep, presets[i].url, token);
+        r = add(ep, presets[i].url, token, quic_port);
     }
-    return known ? r : add(ep, name, token);
+    return known ? r : add(ep, name, token, quic_port);
 }
 
 static int copy_text(const char *text, char **out) {
@@ -40,16 +46,36 @@ static int copy_text(const char *text, char **out) {
     return text != NULL && *out == NULL ? IROH_ERR_NOMEM : 0;
 }
 
+// Without reports nobody else does.
+static void leave_removed_home(iroh_endpoint *ep) {
+    int all[RELAYS_MAX];
+    const net_relay *home = relays_home(&ep->relays);
+    if (home != NULL && !home->configured && relays_configured(&ep->relays, all) > 0)
+        relays_prefer(&ep->relays, all[0], sys_now());
+}
+
+// Nobody needs to measure who is the nearest of one.
+static void take_only_choice(iroh_endpoint *ep) {
+    int all[RELAYS_MAX];
+    if (relays_configured(&ep->relays, all) == 1)
+        relays_prefer(&ep->relays, all[0], sys_now());
+}
+
 int online_configure(iroh_endpoint *ep, const iroh_endpoint_config *config) {
     ep->no_relays = config->direct_only;
+    if (config->net_report)
+        relays_await(&ep->relays);
     int r = copy_text(config->ca_file, &ep->ca_file);
     if (r == 0)
         r = copy_text(config_proxy(config), &ep->proxy);
     for (size_t i = 0; r == 0 && i < config->relay_count; i++) {
         const char *own = config->relay_tokens != NULL ? config->relay_tokens[i] : NULL;
         const char *token = own != NULL ? own : config->relay_token;
-        r = config->relays[i] != NULL ? add_relay(ep, config->relays[i], token) : IROH_ERR_ARG;
+        int port = config->relay_quic_ports != NULL ? config->relay_quic_ports[i] : 0;
+        r = config->relays[i] != NULL ? add_relay(ep, config->relays[i], token, port) : IROH_ERR_ARG;
     }
+    if (r == 0)
+        take_only_choice(ep);
     return r;
 }
 
@@ -62,7 +88,8 @@ static int64_t is_online(void *arg) {
     const iroh_endpoint *ep = arg;
     if (ep->closed)
         return IROH_ERR_CLOSED;
-    if (relays_home(&ep->relays) == NULL)
+    int all[RELAYS_MAX];
+    if (relays_home(&ep->relays) == NULL && relays_configured(&ep->relays, all) == 0)
         return IROH_ERR_ARG;
     return relays_online(&ep->relays) ? 0 : IROH_ERR_AGAIN;
 }
@@ -74,6 +101,35 @@ int iroh_endpoint_wait_online(iroh_endpoint *ep, int timeout_ms) {
     int r = (int)wait_for(ep, &ep->waiters, WAIT_ONLINE, wait_until(timeout_ms), is_online, ep);
     endpoint_leave(ep);
     return r;
+}
+
+int iroh_endpoint_insert_relay(iroh_endpoint *ep, const char *url, const char *token, int quic_port) {
+    if (ep == NULL || url == NULL || !config_quic_port_possible(quic_port))
+        return IROH_ERR_ARG;
+    endpoint_enter(ep);
+    int r = ep->closed ? IROH_ERR_CLOSED : ep->no_relays ? IROH_ERR_ARG : add_relay(ep, url, token, quic_port);
+    if (r == 0) {
+        if (relays_home(&ep->relays) == NULL)
+            take_only_choice(ep);
+        reports_request(ep, REPORT_RELAYS_CHANGED);
+    }
+    endpoint_leave(ep);
+    return r;
+}
+
+int iroh_endpoint_remove_relay(iroh_endpoint *ep, const char *url) {
+    if (ep == NULL || url == NULL)
+        return IROH_ERR_ARG;
+    endpoint_enter(ep);
+    int r = ep->closed ? IROH_ERR_CLOSED : relays_remove(&ep->relays, url, strlen(url), sys_now());
+    if (r >= 0) {
+        if (!ep->makes_reports)
+            leave_removed_home(ep);
+        reports_request(ep, REPORT_RELAYS_CHANGED);
+        wait_fire(ep, &ep->waiters, WAIT_ONLINE | WAIT_REPORT);
+    }
+    endpoint_leave(ep);
+    return r < 0 ? r : 0;
 }
 
 static void describe_client(const net_relay *r, iroh_relay_status *out) {

@@ -50,18 +50,20 @@ addr relay_io_local(const net_relay *r) {
 
 // --- Dialling
 
+int relay_io_streams(iroh_endpoint *ep) {
+    const sys_streams_config config = {.ca_file = ep->ca_file, .proxy = ep->proxy};
+    return ep->streams != NULL ? 0 : sys_streams_new(ep->loop, &config, &ep->streams);
+}
+
 static int open_stream(iroh_endpoint *ep, net_relay *r) {
     const relay_target *t = &r->client.target;
-    const sys_streams_config config = {.ca_file = ep->ca_file, .proxy = ep->proxy};
-    if (ep->streams == NULL) {
-        int error = sys_streams_new(ep->loop, &config, &ep->streams);
-        if (error != 0)
-            return error;
-    }
+    int error = relay_io_streams(ep);
+    if (error != 0)
+        return error;
     relay_stream *half = calloc(1, sizeof *half);
     if (half == NULL)
         return IROH_ERR_NOMEM;
-    int error = sys_stream_open(ep->streams, t->tls, t->host.p, t->host.len, t->port, &half->stream);
+    error = sys_stream_open(ep->streams, t->tls, t->host.p, t->host.len, t->port, &half->stream);
     if (error != 0) {
         free(half);
         return error;

@@ -13,8 +13,9 @@
 //   dial.c, incoming.c, connection.c, datagram.c, stream.c, stream_io.c, poll.c   the calls
 //   direct.c      the endpoint's own addresses
 //   network.c     changes of the machine's network
-//   paths.c       the ways to each peer
+//   paths.c       the ways to each peer; path_events.c: what became of a connection's paths
 //   online.c      the relays that the program wants, and the home relay; relay_io.c: the bytes of their connections
+//   reports.c     what is found out about the network by asking relays
 //   diary.c       key log and qlog files
 #ifndef ENDPOINT_STATE_H
 #define ENDPOINT_STATE_H
@@ -34,6 +35,7 @@
 #include "net/netwatch.h"
 #include "net/relays.h"
 #include "net/remote.h"
+#include "net/reporter.h"
 #include "quic/endpoint.h"
 #include "sys/loop.h"
 #include "sys/netmon.h"
@@ -44,7 +46,13 @@
 #define CODE_MAX ((UINT64_C(1) << 62) - 1)  // application error codes
 
 // What a wait is for, besides IROH_POLL_*.
-enum { WAIT_DATAGRAM_ROOM = 1 << 16, WAIT_DRAINED = 1 << 17, WAIT_ONLINE = 1 << 18, WAIT_ANY = -1 };
+enum {
+    WAIT_DATAGRAM_ROOM = 1 << 16,
+    WAIT_DRAINED = 1 << 17,
+    WAIT_ONLINE = 1 << 18,
+    WAIT_REPORT = 1 << 19,
+    WAIT_ANY = -1
+};
 
 // What a thread sleeps on. It belongs to the endpoint for as long as that lives, so that it can be rung without the lock.
 typedef struct bell {
@@ -70,9 +78,10 @@ typedef struct wait_node {
 typedef struct endpoint_socket {
     sys_udp *udp;
     sys_watch *watch;
-    addr local;      // as bound
-    bool wildcard;   // bound to no particular address
-    unsigned ready;  // SYS_*; of the loop's thread
+    addr local;       // as bound
+    bool wildcard;    // bound to no particular address
+    bool fixed_port;  // the program chose it
+    unsigned ready;   // SYS_*; of the loop's thread
 } endpoint_socket;
 
 // A peer, from when it is dialled or connects until a while after its last connection.
@@ -103,6 +112,7 @@ struct iroh_endpoint {
     list_link waiters;
     list_link fired;  // waiters to be told when the lock is given back
     list_link bells;
+    list_link followed;  // of path_events: connections whose paths the program follows
     atomic_int tellers;  // threads that gave the lock back and are still waking others
     size_t unclaimed, max_unclaimed;
     int accepting;  // ACCEPT_*
@@ -142,6 +152,10 @@ struct iroh_endpoint {
     remote_locals locals;  // our direct addresses, as the peers know them
     bool locals_known;     // else nobody needs to know
 
+    // Net reports.
+    bool makes_reports, report_https, report_captive;
+    struct endpoint_reports *reports;  // null: no relay to ask was there yet
+
     // The machine's network.
     bool watches_network;
     netwatch netwatch;
@@ -149,15 +163,18 @@ struct iroh_endpoint {
     sys_netmon *netmon;    // null: the system tells nothing
 };
 
+typedef struct path_events path_events;
+
 struct iroh_connection {
     iroh_endpoint *ep;
     quic_conn *core;  // null: the endpoint was freed
     list_link all;
     list_link queue;
     list_link waiters;
-    list_link streams;      // every iroh_stream
-    endpoint_remote *peer;  // null: the handshake is not complete, or it is closed
-    remote_conn path;       // its place there
+    list_link streams;         // every iroh_stream
+    endpoint_remote *peer;     // null: the handshake is not complete, or it is closed
+    remote_conn path;          // its place there
+    path_events *path_events;  // null: nobody follows its paths
     uint64_t id;
     size_t refs;   // the program's, and one for each stream handle
     bool claimed;  // the program has it, or will get it from the call that made it
@@ -275,7 +292,21 @@ int direct_add(const iroh_endpoint *ep, iroh_addr *out);
 int online_configure(iroh_endpoint *ep, const iroh_endpoint_config *config);  // the errors of iroh_endpoint_bind
 int online_add(const iroh_endpoint *ep, iroh_addr *out);
 
+// --- reports.c
+
+int reports_open(iroh_endpoint *ep, const iroh_endpoint_config *config);  // IROH_ERR_NOMEM
+void reports_stop(iroh_endpoint *ep);                                     // closes its connections
+void reports_close(iroh_endpoint *ep);                                    // before the core and the streams
+void reports_request(iroh_endpoint *ep, report_reason reason);
+const report *reports_last(const iroh_endpoint *ep);  // null: there is none
+uint64_t reports_deadline(const iroh_endpoint *ep);
+void reports_tick(iroh_endpoint *ep, uint64_t now);  // by the loop
+// Of a connection that is no program's.
+void reports_on_event(iroh_endpoint *ep, quic_conn *core, uint32_t events);
+
 // --- relay_io.c
+
+int relay_io_streams(iroh_endpoint *ep);  // makes sure that ep->streams is there: IROH_ERR_NOMEM, IROH_ERR_IO
 
 void relay_io_process(iroh_endpoint *ep);  // by the loop, after it has waited
 void relay_io_flush(iroh_endpoint *ep);    // writes what waits, as far as sockets take it
@@ -300,11 +331,20 @@ endpoint_remote *paths_peer(iroh_endpoint *ep, const uint8_t id[static 32]);  //
 void paths_connected(iroh_connection *c);                                     // its handshake is complete
 void paths_news(iroh_connection *c);                                          // its paths have events
 void paths_left(iroh_connection *c);                                          // it is closed, or given up
-void paths_look_at_locals(iroh_endpoint *ep, uint64_t now);                    // whether our addresses changed
-void paths_begin_rounds(iroh_endpoint *ep, uint64_t now);                      // for peers that may be found better
+void paths_look_at_locals(iroh_endpoint *ep, uint64_t now);                   // whether our addresses changed
+void paths_begin_rounds(iroh_endpoint *ep, uint64_t now);                     // for peers that may be found better
 uint64_t paths_deadline(const iroh_endpoint *ep);
 void paths_tick(iroh_endpoint *ep, uint64_t now);
 size_t paths_text(const iroh_endpoint *ep, const addr *a, char out[static IROH_PATH_TEXT]);  // its length
+
+iroh_path paths_describe(const iroh_connection *c, const quic_path_info *p);
+
+// --- path_events.c
+
+void path_events_look(iroh_connection *c);           // after news of its paths
+void path_events_look_at_all(iroh_endpoint *ep);     // whether other paths are in use
+bool path_events_waiting(const iroh_connection *c);  // iroh_connection_path_event would give one
+void path_events_free(iroh_connection *c);
 
 // --- diary.c
 
@@ -316,6 +356,8 @@ quic_qlog *diary_qlog(void *user, quic_role role, const quic_cid *odcid);
 // --- config.c
 
 #define ALPNS_MAX 256
+
+bool config_quic_port_possible(int port);  // of a relay
 
 // 0, IROH_ERR_ARG.
 int config_check(const iroh_endpoint_config *config);

@@ -37,6 +37,7 @@ static void set_transport(quic_transport *t) {
     t->nat_candidates = 0;
     t->send_observed = false;
     t->receive_observed = true;
+    t->errand = true;
 }
 
 int qad_connect(quic_endpoint *ep, struct web_roots *roots, const char *host, size_t host_len, const addr *relay,

@@ -59,10 +59,10 @@ int reporter_begin(reporter *r, const report_plan *world, uint64_t now) {
     return 0;
 }
 
-void reporter_forget(reporter *r, uint64_t now) {
+void reporter_forget(reporter *r) {
     r->has_last = r->had_full = r->wanted = r->wanted_full = false;
     report_history_dispose(&r->history);
-    set_next(r, now);
+    r->next = TIME_NEVER;
 }
 
 bool reporter_settle(reporter *r, int home, uint64_t now) {

@@ -53,8 +53,8 @@ bool reporter_wants_full(const reporter *r, uint64_t now);  // whether a run beg
 // What the shell knows of the world; the rest of the plan is the reporter's. IROH_ERR_NOMEM: it is tried again next time.
 int reporter_begin(reporter *r, const report_plan *world, uint64_t now);
 
-// There are no relays to ask: what they told is forgotten.
-void reporter_forget(reporter *r, uint64_t now);
+// There are no relays to ask: what they told is forgotten, and there is no run until one is requested.
+void reporter_forget(reporter *r);
 
 // If the run is over, ends it and returns true: `last` is new. `home`: the home relay, -1: none.
 bool reporter_settle(reporter *r, int home, uint64_t now);

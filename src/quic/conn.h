@@ -38,6 +38,9 @@ typedef struct quic_transport {
     uint8_t nat_candidates;                // of the peer that we store; 0: no NAT traversal
     bool send_observed, receive_observed;  // reports of observed addresses
     bool send_new_tokens;                  // server: address-validation tokens for later connections
+    // A connection of the endpoint itself and not of its user: it is not counted, and nobody waits until the peer knows of
+    // its end.
+    bool errand;
 } quic_transport;
 
 #define CONN_PATHS_OPEN_MAX 8

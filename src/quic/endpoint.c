@@ -212,7 +212,7 @@ void quic_endpoint_handshake_over(quic_endpoint *ep, quic_conn *c, bool complete
     if (c->counted)
         ep->handshakes--;
     c->counted = false;
-    if (completed)
+    if (completed && !c->transport.errand)
         ep->stats.handshakes++;
 }
 
@@ -237,6 +237,7 @@ int quic_endpoint_add_conn(quic_endpoint *ep, quic_conn *c) {
         return r;
     list_push_back(&ep->conns, &c->all_link);
     ep->conn_count++;
+    ep->errand_count += c->transport.errand;
     ep->handshakes++;
     c->counted = true;
     quic_endpoint_schedule(ep, c);
@@ -264,6 +265,7 @@ void quic_endpoint_retire(quic_endpoint *ep, quic_conn *c) {
     if (list_linked(&c->all_link)) {
         list_remove(&c->all_link);
         ep->conn_count--;
+        ep->errand_count -= c->transport.errand;
     }
     list_push_back(&ep->graveyard, &c->all_link);
 }
@@ -419,12 +421,14 @@ void quic_endpoint_close(quic_endpoint *ep, uint64_t code, const uint8_t *reason
 
 size_t quic_endpoint_unfinished(const quic_endpoint *ep) {
     size_t n = 0;
-    for (const list_link *l = ep->conns.next; l != &ep->conns; l = l->next)
-        n += list_entry(l, quic_conn, all_link)->state < CONN_DRAINING;
+    for (const list_link *l = ep->conns.next; l != &ep->conns; l = l->next) {
+        const quic_conn *c = list_entry(l, quic_conn, all_link);
+        n += c->state < (c->transport.errand ? CONN_CLOSING : CONN_DRAINING);
+    }
     return n;
 }
 
 void quic_endpoint_stats_get(const quic_endpoint *ep, quic_endpoint_stats *out) {
     *out = ep->stats;
-    out->connections = ep->conn_count;
+    out->connections = ep->conn_count - ep->errand_count;
 }

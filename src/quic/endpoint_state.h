@@ -59,7 +59,7 @@ struct quic_endpoint {
     heap timers;
     pool frames;
     list_link conns, sending, events, incoming, replies, graveyard;
-    size_t conn_count, incoming_count, reply_count, handshakes;
+    size_t conn_count, errand_count, incoming_count, reply_count, handshakes;
     uint64_t next_reset;  // ns
     uint64_t now;         // latest time seen
     bool closing;

@@ -191,10 +191,11 @@ static void what_is_forgotten_is_asked_anew(void **state) {
     assert_true(run(true));
     assert_int_equal(r.last.preferred, 0);
     reporter_request(&r, REPORT_RELAYS_CHANGED);
-    reporter_forget(&r, now);
+    reporter_forget(&r);
     assert_false(r.has_last);
     assert_int_equal(r.history.count, 0);
-    wait_for_the_next();
+    assert_true(reporter_deadline(&r) == TIME_NEVER);
+    reporter_request(&r, REPORT_RELAYS_CHANGED);
     assert_true(run(true));
 }
 
