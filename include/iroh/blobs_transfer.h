@@ -155,6 +155,69 @@ IROH_API int iroh_remote_observer_next(iroh_remote_observer *o, int timeout_ms, 
 IROH_API iroh_stream *iroh_remote_observer_stream(iroh_remote_observer *o);
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Downloading from several providers at once
+//
+// A large blob is split between the providers, and so are the children of a hash sequence: each is asked for as much as it
+// sends in about a second, and one that has nothing left to do takes over what others have not got round to. Nobody need be
+// trusted or have all of it. A provider that sends wrong bytes or refuses is not asked again; one that is silent, breaks
+// off or cannot be reached loses its part to the others, and is tried again a few times, ever later; one that lacks a part
+// is asked for the rest, and for what it gets meanwhile. Connections are shared between the downloads of a downloader.
+
+typedef struct iroh_downloader iroh_downloader;
+typedef struct iroh_download iroh_download;
+
+typedef struct iroh_downloader_options {
+    size_t max_connections;  // open at once; 1024
+    size_t max_connecting;   // of them still connecting; 64
+    int idle_ms;             // a connection that no download uses is closed after so long; 5 000
+    int connect_ms;          // connecting may take so long; 10 000
+    unsigned tries;          // a provider that gives nothing so often in a row is given up; 5
+    iroh_slice alpn;         // empty: IROH_BLOBS_ALPN
+    // Called once for each new connection; an error (IROH_ERR_...) closes it and counts as that of the provider. It must
+    // not wait, nor call the downloader. May be null.
+    int (*on_connected)(void *user, iroh_connection *c);
+    void *user;
+} iroh_downloader_options;
+
+IROH_API void iroh_downloader_options_default(iroh_downloader_options *o);
+
+// Downloads over `ep` into `s`, which outlast it. `o` may be null. Safe from any thread if the endpoint is. IROH_ERR_ARG,
+// IROH_ERR_NOMEM.
+IROH_API int iroh_downloader_new(iroh_endpoint *ep, iroh_store *s, const iroh_downloader_options *o,
+                                 iroh_downloader **out);
+// Closes its connections. Its downloads are freed before. Null is ignored.
+IROH_API void iroh_downloader_free(iroh_downloader *d);
+
+// A download, without providers yet. IROH_ERR_ARG, IROH_ERR_NOMEM, IROH_ERR_IO.
+IROH_API int iroh_download_new(iroh_downloader *d, const iroh_content *content, iroh_download **out);
+IROH_API void iroh_download_free(iroh_download *d);  // not while it runs; null is ignored
+
+// Adds a provider, which is copied: an id with or without addresses. Also from another thread, while the download runs. An
+// id that is there already is not added again. IROH_ERR_ARG, IROH_ERR_NOMEM.
+IROH_API int iroh_download_add(iroh_download *d, const iroh_addr *provider);
+
+// Fetches what is missing, as iroh_blobs_get does, one run at a time; several downloads may run at once on threads of
+// their own. It fails when none of the providers can give something that is missing: with the most telling of their
+// errors, which are those of iroh_blobs_get and of connecting, and with IROH_ERR_NOT_FOUND when there is none. Before that
+// it waits for `wait_ms` (-1: for ever) for a provider to be added, or for one of them to get what it lacks. Errors of the
+// store end it at once. What was verified is kept in any case, and another run goes on from there with all providers.
+IROH_API int iroh_download_run(iroh_download *d, int wait_ms, const iroh_get_options *o);
+
+// How a provider does.
+typedef struct iroh_download_source {
+    iroh_public_key id;
+    uint64_t bytes;     // of data, verified, in all runs
+    uint64_t requests;  // made
+    uint64_t rate;      // bytes per second, as last measured; 0: unknown
+    int error;          // the latest; 0: none
+    bool given_up;      // until the next run
+} iroh_download_source;
+
+// Provider number `i`, in the order in which they were added. While the download runs, only its progress callback may call
+// this. IROH_ERR_RANGE.
+IROH_API int iroh_download_source_get(const iroh_download *d, size_t i, iroh_download_source *out);
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Providing
 
 typedef struct iroh_provider iroh_provider;
@@ -192,8 +255,12 @@ typedef struct iroh_provider_config {
     size_t max_connections;  // beyond it connections are closed with code 2, "limit"; 1000
     size_t max_requests;     // answered at once, about 300 KiB each; beyond it they are refused with "limit"; 1000
     uint64_t max_push;       // bytes that a pushed blob may claim; 2^40
+    // Bytes per second that blobs are sent with: all together, and on each connection; 0: no limit. All streams that send
+    // get the same share of a limit; a limit above 2^32 - 1 is one of that.
+    uint64_t rate, connection_rate;
     // Called on the thread that runs the provider. To IROH_PROVIDER_CONNECTED, _REQUEST, _BLOB and _PROGRESS the answer
-    // counts: 0 to go on, IROH_ERR_ACCESS or IROH_ERR_LIMIT to refuse, and any other error to end with "internal".
+    // counts: 0 to go on, IROH_ERR_ACCESS or IROH_ERR_LIMIT to refuse, and any other error to end with "internal". To
+    // _PROGRESS of a blob that is being sent, a positive answer is the time in ms before more of the request is sent.
     int (*event)(void *user, const iroh_provider_event *e);
     void *user;
 } iroh_provider_config;

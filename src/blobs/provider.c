@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "blobs/store_os.h"
+
 #define MAX_CONNECTIONS 1000
 #define MAX_REQUESTS 1000
 #define MAX_PUSH (UINT64_C(1) << 40)
@@ -30,6 +33,7 @@ int iroh_provider_new(iroh_store *s, const iroh_provider_config *config, iroh_pr
     else
         iroh_provider_config_default(&p->config);
     list_init(&p->connections);
+    throttle_init(&p->throttle, p->config.rate, store_os_now());
     *out = p;
     return 0;
 }
@@ -124,6 +128,7 @@ int iroh_provider_add(iroh_provider *p, iroh_connection *handle) {
         return r;
     }
     list_init(&c->streams);
+    throttle_init(&c->throttle, p->config.connection_rate, store_os_now());
     list_push_back(&p->connections, &c->link);
     p->connection_count++;
     return 0;
@@ -162,10 +167,16 @@ static void accept_streams(provider_connection *c) {
 
 // Waiting
 
+// For its time: whatever else happens, it cannot go on before.
+static bool waits(const provider_stream *s) {
+    return s->events == 0 && s->wait_until != 0;
+}
+
 // The items, in this order: `stop_fd`, the endpoint, and for each connection itself and its streams, each with its
 // descriptor if it has one.
 static int make_items(iroh_provider *p, size_t *count, iroh_endpoint *ep, int stop_fd) {
     size_t most = 2 + p->connection_count + 2 * p->stream_count, n = 0;
+    p->due = TIME_NEVER;
     if (most > p->room) {
         size_t room = most * 2 > FIRST_ITEMS ? most * 2 : FIRST_ITEMS;
         iroh_pollitem *items = realloc(p->items, room * sizeof *items);
@@ -184,6 +195,8 @@ static int make_items(iroh_provider *p, size_t *count, iroh_endpoint *ep, int st
         for (list_link *m = c->streams.next; m != &c->streams; m = m->next) {
             provider_stream *s = list_entry(m, provider_stream, link);
             p->items[n++] = (iroh_pollitem){.stream = s->handle, .fd = -1, .events = s->events};
+            if (waits(s))
+                p->due = time_min(p->due, s->wait_until);
             if (s->fd >= 0)
                 p->items[n++] = (iroh_pollitem){.fd = s->fd, .events = IROH_POLL_READ};
         }
@@ -202,7 +215,7 @@ static void serve_ready(provider_connection *c, const iroh_pollitem **at) {
         if (s->fd >= 0)
             ready |= (*at)++->revents != 0;
         next = l == last ? &c->streams : l->next;
-        if (ready)
+        if (ready || (waits(s) && s->wait_until <= c->provider->due))
             stream_step(s);
     }
     if ((revents & IROH_POLL_ACCEPT_BI) != 0)
@@ -231,12 +244,26 @@ static int accept_connections(iroh_provider *p, iroh_endpoint *ep) {
     }
 }
 
+// Waits at most until a stream may go on: as iroh_poll, but 1 when that time has come. Then p->due is the time now.
+static int wait_for_any(iroh_provider *p, size_t count, int timeout_ms) {
+    if (p->due == TIME_NEVER) {
+        p->due = 0;
+        return iroh_poll(p->items, count, timeout_ms);
+    }
+    uint64_t now = store_os_now(), due = p->due;
+    uint64_t ms = due > now ? (due - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    bool first = timeout_ms < 0 || ms <= (uint64_t)timeout_ms;
+    int r = iroh_poll(p->items, count, first && ms < INT32_MAX ? (int)ms : timeout_ms);
+    p->due = store_os_now();
+    return r == 0 && first ? 1 : r;
+}
+
 // One wait and what it brings: 1 when it is to stop.
 static int turn(iroh_provider *p, iroh_endpoint *ep, int stop_fd, int timeout_ms) {
     size_t count;
     int r = make_items(p, &count, ep, stop_fd);
     if (r == 0)
-        r = iroh_poll(p->items, count, timeout_ms);
+        r = wait_for_any(p, count, timeout_ms);
     if (r <= 0)
         return r == 0 ? 1 : r;
     const iroh_pollitem *at = p->items;

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "blobs/incoming.h"
 #include "blobs/outgoing.h"
+#include "blobs/throttle.h"
 
 #define PROVIDER_BUFFER 262144  // bytes
 
@@ -20,6 +21,8 @@ struct iroh_provider {
     iroh_pollitem *items;  // of the latest wait
     size_t room;
     uint8_t *input;  // PROVIDER_BUFFER bytes, for whoever reads
+    throttle throttle;
+    uint64_t due;  // ns: when the next stream may go on that waits for its time
 };
 
 typedef struct provider_connection {
@@ -29,6 +32,7 @@ typedef struct provider_connection {
     list_link streams;
     bool over;
     iroh_public_key peer;
+    throttle throttle;
 } provider_connection;
 
 typedef struct provider_stream provider_stream;
@@ -59,6 +63,9 @@ struct provider_stream {
     int last;        // what comes when they are sent: 0 more, 1 the end, or an error
     uint64_t bytes;  // sent or received
     uint64_t blobs;  // told of
+    // Sending within limits
+    size_t granted;       // bytes that may be sent from `wait_until` on
+    uint64_t wait_until;  // ns; 0: nothing is waited for
 };
 
 // Reading the request (provider_request.c)
@@ -72,10 +79,15 @@ int provider_push_start(provider_stream *s);
 // Sends what waits in `buffer`: 1 when nothing does any more, 0 when the stream is full.
 int provider_flush(provider_stream *s);
 
+// The same within the limits on rates, which may take time; sets `events` too.
+int provider_flush_in_time(provider_stream *s);
+void provider_delay(provider_stream *s, int ms);  // nothing is sent for so long
+
 // Tells of an event about a request, which is given a kind and what differs from the last: 0, or a refusal.
 int provider_tell(provider_stream *s, int kind, uint64_t index, const iroh_hash *hash, uint64_t size, int error);
 
-// Tells that blob number `count` of the request has begun, if that was not told yet, and of progress.
+// Tells that blob number `count` of the request has begun, if that was not told yet, and of progress: 0, a refusal, or ms
+// for which nothing more is to be sent.
 int provider_tell_blob(provider_stream *s, uint64_t count, uint64_t index, const iroh_hash *hash, uint64_t size);
 
 #endif

@@ -10,7 +10,7 @@ static int take(provider_stream *s, const uint8_t *bytes, size_t len) {
     const incoming_state *state = incoming_get(s->in);
     s->bytes += used;
     int told = r == 0 ? provider_tell_blob(s, state->blobs + 1, state->index, &state->hash, state->size) : 0;
-    return told != 0 ? told : r;
+    return told < 0 ? told : r;
 }
 
 static int finish(provider_stream *s, int r) {

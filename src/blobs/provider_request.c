@@ -5,7 +5,7 @@
 
 #define FIRST_ROOM 256  // bytes; most requests are shorter
 
-int provider_tell(provider_stream *s, int kind, uint64_t index, const iroh_hash *hash, uint64_t size, int error) {
+static int tell_event(provider_stream *s, int kind, uint64_t index, const iroh_hash *hash, uint64_t size, int error) {
     const provider_connection *c = s->connection;
     const iroh_provider_config *config = &c->provider->config;
     if (config->event == NULL)
@@ -28,14 +28,19 @@ int provider_tell(provider_stream *s, int kind, uint64_t index, const iroh_hash 
         .bytes = s->bytes,
         .error = error,
     };
-    int r = config->event(config->user, &e);
+    return config->event(config->user, &e);
+}
+
+int provider_tell(provider_stream *s, int kind, uint64_t index, const iroh_hash *hash, uint64_t size, int error) {
+    int r = tell_event(s, kind, index, hash, size, error);
     return r < 0 ? r : 0;
 }
 
 int provider_tell_blob(provider_stream *s, uint64_t count, uint64_t index, const iroh_hash *hash, uint64_t size) {
     int kind = count > s->blobs ? IROH_PROVIDER_BLOB : IROH_PROVIDER_PROGRESS;
     s->blobs = count;
-    return provider_tell(s, kind, index, hash, size, 0);
+    int r = tell_event(s, kind, index, hash, size, 0);
+    return kind == IROH_PROVIDER_PROGRESS || r < 0 ? r : 0;
 }
 
 // What is asked for and allowed is begun.

@@ -24,15 +24,17 @@ static int tell(provider_stream *s) {
 
 // One buffer at a time: others want to be served too.
 static int send_some(provider_stream *s) {
-    int r = provider_flush(s);
+    int r = provider_flush_in_time(s);
     if (r != 1)
         return r;
     if (s->last != 0)
         return s->last;
     s->last = outgoing_write(s->out, s->buffer, PROVIDER_BUFFER, &s->end);
     r = tell(s);
-    if (r == 0)
-        r = provider_flush(s);
+    if (r > 0)
+        provider_delay(s, r);
+    if (r >= 0)
+        r = provider_flush_in_time(s);
     return r == 1 ? s->last : r;
 }
 
