@@ -34,13 +34,12 @@ int getter_refusal(uint64_t code) {
     return code == PROTO_INTERNAL ? IROH_ERR_NOT_FOUND : IROH_ERR_RESET;
 }
 
-// Says what an error of a stream means to who asked.
-static int explain(const getter *g, iroh_stream *s, int error) {
+int getter_explain(iroh_connection *c, iroh_stream *s, int error) {
     uint64_t code;
     iroh_close_info info;
     if (error == IROH_ERR_RESET && iroh_stream_reset_code(s, &code) == 0)
         return getter_refusal(code);
-    if (error == IROH_ERR_PEER_CLOSED && iroh_connection_close_info(g->connection, &info) == 0 && info.application &&
+    if (error == IROH_ERR_PEER_CLOSED && iroh_connection_close_info(c, &info) == 0 && info.application &&
         (info.code == PROTO_PERMISSION || info.code == PROTO_LIMIT))
         return getter_refusal(info.code);
     return error;
@@ -67,7 +66,7 @@ int getter_open(getter *g, const proto_request *request, iroh_stream **out) {
     else if (r == 0 && request->type != PROTO_PUSH)
         r = iroh_stream_finish(s);
     if (r != 0) {
-        r = explain(g, s, r);
+        r = getter_explain(g->connection, s, r);
         iroh_stream_free(s);
         return r;
     }
@@ -115,7 +114,7 @@ static int receive(getter *g, iroh_stream *s, incoming *in) {
         size_t used;
         int64_t n = read_some(g, s);
         if (n < 0)
-            return explain(g, s, (int)n);
+            return getter_explain(g->connection, s, (int)n);
         if (n == 0)
             return incoming_end(in);
         int r = incoming_take(in, g->buffer, (size_t)n, &used);

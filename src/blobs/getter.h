@@ -25,6 +25,9 @@ int getter_run(getter *g, const proto_request *request, const incoming_limits *l
 // Opens a stream and sends the beginning of a request. IROH_ERR_TOO_LARGE, the connection's errors.
 int getter_open(getter *g, const proto_request *request, iroh_stream **out);
 
+// Says what an error of a stream, which may be null, means to who asked.
+int getter_explain(iroh_connection *c, iroh_stream *s, int error);
+
 // The chunks that the options want, added to `out`. IROH_ERR_ARG, IROH_ERR_NOMEM.
 int getter_wanted(const iroh_get_options *o, ranges *out);
 

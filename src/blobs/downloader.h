@@ -1,0 +1,114 @@
+// The inside of a download: one loop over the connections to all its providers, which carries out what the plan says.
+//
+// A source is a provider with its connection, a transfer one request to it. They belong to the thread that runs the
+// download; only the list of new providers is shared with others.
+#ifndef BLOBS_DOWNLOADER_H
+#define BLOBS_DOWNLOADER_H
+
+#include <pthread.h>
+
+#include <iroh/blobs_transfer.h>
+
+#include "blobs/downloader_plan.h"
+#include "blobs/hash_seq.h"
+#include "blobs/incoming.h"
+#include "blobs/pool.h"
+
+#define DOWNLOADER_BUFFER 262144  // bytes read at once
+
+struct iroh_downloader {
+    iroh_endpoint *endpoint;
+    iroh_store *store;
+    iroh_downloader_options options;
+    uint8_t *alpn;
+    conn_pool *pool;
+    // A thread closes what is idle, unless the endpoint has none itself.
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    pthread_t reaper;
+    bool reaping, stop;
+};
+
+typedef struct source {
+    iroh_addr *addr;
+    size_t number;  // in the plan
+    conn_use *use;  // null: not connected
+    iroh_connection *connection;
+    uint64_t dial_due;  // ns
+    list_link transfers;
+    iroh_remote_observer *observer;
+    uint64_t observed;  // the blob
+    bool not_observable;
+    size_t item;  // that is waited for, of the connection or the observer; SIZE_MAX: none
+    iroh_download_source told;
+} source;
+
+typedef struct download_run download_run;
+
+typedef struct transfer {
+    list_link link;
+    source *source;
+    plan_span *span;
+    iroh_stream *stream;  // null until it can be opened
+    proto_builder builder;
+    proto_request request;
+    iroh_hash hash;  // that is asked for
+    uint8_t *bytes;  // of the request
+    size_t len, sent;
+    incoming *in;
+    uint64_t came, blobs;  // of data and blobs, as far as told
+    uint64_t index;        // of the blob on its way, as far as told
+    uint64_t claimed;      // size of the blob on its way, as far as told
+    uint64_t heard;        // ns
+    unsigned events;       // that are waited for, of the stream, or without one of the connection
+    size_t item;           // SIZE_MAX: none
+} transfer;
+
+struct iroh_download {
+    iroh_downloader *owner;
+    iroh_content content;
+    source **sources;
+    size_t count, room;
+    pthread_mutex_t lock;  // of the two that follow
+    iroh_addr **added;
+    size_t added_count;
+    int wake[2];  // a pipe: readable when a provider was added
+};
+
+struct download_run {
+    iroh_download *download;
+    iroh_store *store;
+    const iroh_get_options *options;
+    plan plan;
+    bool children;  // the blobs of the sequence are what is wanted now
+    hash_seq sequence;
+    ranges finished;  // blobs fetched in parts that were counted
+    iroh_get_progress progress;
+    iroh_pollitem *items;
+    size_t item_count, item_room;
+    uint8_t *buffer;
+    uint64_t now;
+    uint64_t stuck;  // ns: since when nobody can give what is missing; TIME_NEVER: somebody can
+};
+
+// The loop (downloader_run.c): fetches what is missing. Waits for `patience_ms` when nobody has it.
+int download_fetch(iroh_download *d, int patience_ms, const iroh_get_options *o);
+
+// Transfers (downloader_transfer.c). Errors are those of this side; what the other side does wrong goes to the plan.
+
+// Begins what the span says; when all of it turns out to be there, ends the span.
+int transfer_start(download_run *run, source *v, plan_span *span);
+int transfer_step(download_run *run, transfer *t);            // frees it when it is over
+int transfer_end(download_run *run, transfer *t, int error);  // tells the plan: 0 all came, or the provider's error
+int transfer_drop(download_run *run, transfer *t);            // without blame
+int download_hash(download_run *run, uint64_t number, iroh_hash *out);  // of a blob of the content
+
+// Sources (downloader_source.c)
+
+int source_new(const iroh_addr *from, source **out);
+void source_free(source *v);                    // which is not connected
+int source_turn(download_run *run, source *v);  // connects, hears news, begins and ends transfers
+void source_detach(download_run *run, source *v, bool broken);
+int source_observe(download_run *run, source *v, uint64_t blob);  // begins to watch what it has
+
+#endif

@@ -1,0 +1,332 @@
+// One request of a download: built from a span and from what the store lacks of it, sent, and its answer stored.
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "blobs/bao.h"
+#include "blobs/downloader.h"
+#include "blobs/downloader_pick.h"
+#include "blobs/getter.h"
+#include "blobs/missing.h"
+
+#define BUILT_MAX 131072    // bytes of chunk ranges after which a request is full
+#define OPEN_BYTES 4194304  // from which size on a blob that was wanted whole can be shared
+#define ROUNDS 4            // buffers that are read before others have their turn
+
+static void transfer_free(transfer *t) {
+    list_remove(&t->link);
+    iroh_stream_free(t->stream);
+    incoming_free(t->in);
+    proto_builder_dispose(&t->builder);
+    free(t->bytes);
+    free(t);
+}
+
+int download_hash(download_run *run, uint64_t number, iroh_hash *out) {
+    *out = run->download->content.hash;
+    return number == 0 ? 0 : hash_seq_get(&run->sequence, number - 1, out);
+}
+
+static int all_chunks(ranges *out) {
+    ranges_clear(out);
+    return ranges_add(out, 0, BAO_END);
+}
+
+// Building
+
+// 1 when something is missing, 0 when all is there.
+static int build_chunks(download_run *run, transfer *t) {
+    plan_span *s = t->span;
+    ranges wanted = RANGES_INIT, none = RANGES_INIT;
+    iroh_hash hash;
+    bool complete;
+    int r = download_hash(run, s->blob, &hash);
+    for (size_t i = 0; i < ranges_count(&s->chunks) && r == 0; i++)
+        r = ranges_add(&wanted, ranges_items(&s->chunks)[i].start, ranges_items(&s->chunks)[i].end);
+    if (r == 0)
+        r = missing_chunks(run->store, &hash, &wanted, NULL, &complete);
+    if (r == 0 && ranges_count(&wanted) > 0) {
+        r = proto_builder_add(&t->builder, s->blob, &wanted);
+        if (r == 0)
+            r = proto_builder_add(&t->builder, s->blob + 1, &none);
+        r = r == 0 ? 1 : r;
+        plan_span_set(s, &wanted);
+    }
+    ranges_dispose(&wanted);
+    return r;
+}
+
+// What a blob wanted whole lacks. A set that does not fit into a request is left to be asked for in parts.
+static int missing_blob(download_run *run, uint64_t number, ranges *wanted) {
+    iroh_hash hash;
+    uint64_t there;
+    bool complete = false;
+    int r = download_hash(run, number, &hash);
+    if (r == 0)
+        r = all_chunks(wanted);
+    if (r == 0)
+        r = missing_chunks(run->store, &hash, wanted, &there, &complete);
+    if (r == 0 && complete)
+        run->progress.have += there;
+    if (r == 0 && ranges_count(wanted) > PLAN_RANGES_MAX) {
+        r = plan_want_chunks(&run->plan, number, wanted, 0);
+        ranges_clear(wanted);
+    }
+    return r;
+}
+
+// The first of the blobs at or after `at`; UINT64_MAX: none.
+static uint64_t next_blob(const plan_span *s, uint64_t at) {
+    for (size_t i = 0; i < ranges_count(&s->blobs); i++) {
+        range item = ranges_items(&s->blobs)[i];
+        if (item.end > at)
+            return item.start > at ? item.start : at;
+    }
+    return UINT64_MAX;
+}
+
+static int build_blobs(download_run *run, transfer *t) {
+    ranges wanted = RANGES_INIT, none = RANGES_INIT;
+    uint64_t at = next_blob(t->span, 0), end = at;
+    int r = 0;
+    while (at != UINT64_MAX && r == 0) {
+        if (proto_builder_size(&t->builder) > BUILT_MAX) {
+            r = plan_shorten(&run->plan, t->span, at);
+            break;
+        }
+        r = missing_blob(run, at, &wanted);
+        if (r == 0 && ranges_count(&wanted) == 0) {
+            r = ranges_remove(&t->span->blobs, at, at + 1);
+        } else if (r == 0) {
+            if (t->builder.count > 0 && at > end)
+                r = proto_builder_add(&t->builder, end, &none);
+            if (r == 0)
+                r = proto_builder_add(&t->builder, at, &wanted);
+            end = at + 1;
+        }
+        at = next_blob(t->span, at + 1);
+    }
+    if (r == 0 && t->builder.count > 0)
+        r = proto_builder_add(&t->builder, end, &none);
+    ranges_dispose(&wanted);
+    return r == 0 ? t->builder.count > 0 : r;
+}
+
+static int write_request(transfer *t) {
+    t->request = (proto_request){.type = PROTO_GET, .hashes = t->hash.bytes, .count = 1};
+    int r = proto_builder_seq(&t->builder, &t->request.seq);
+    if (r != 0)
+        return r;
+    t->len = proto_request_size(&t->request);
+    t->bytes = malloc(t->len);
+    if (t->bytes == NULL)
+        return IROH_ERR_NOMEM;
+    writer w = writer_of(t->bytes, t->len);
+    proto_request_write(&w, &t->request);
+    return 0;
+}
+
+static int build(download_run *run, transfer *t) {
+    const iroh_get_options *o = run->options;
+    bool root = run->download->content.format == IROH_BLOB_HASH_SEQ && !run->children;
+    incoming_limits limits = {.root = o->max_sequence, .blob = root ? o->max_sequence : o->max_size};
+    int r = ranges_count(&t->span->chunks) > 0 ? build_chunks(run, t) : build_blobs(run, t);
+    if (r != 1)
+        return r;
+    r = write_request(t);
+    if (r == 0)
+        r = incoming_new(run->store, &t->request, &limits, &t->in);
+    return r == 0 ? 1 : r;
+}
+
+int transfer_start(download_run *run, source *v, plan_span *span) {
+    transfer *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return IROH_ERR_NOMEM;
+    *t = (transfer){.source = v, .span = span, .hash = run->download->content.hash, .heard = run->now};
+    t->item = SIZE_MAX;
+    t->builder = PROTO_BUILDER_INIT;
+    list_init(&t->link);
+    list_push_back(&v->transfers, &t->link);
+    span->user = t;
+    int r = build(run, t);
+    if (r == 0)
+        return transfer_end(run, t, 0);
+    v->told.requests += r == 1;
+    return r == 1 ? transfer_step(run, t) : r;
+}
+
+// Ends
+
+int transfer_drop(download_run *run, transfer *t) {
+    plan_span *s = t->span;
+    transfer_free(t);
+    return plan_give_back(&run->plan, s);
+}
+
+static void report(const download_run *run) {
+    if (run->options->progress != NULL)
+        run->options->progress(run->options->user, &run->progress);
+}
+
+// A span of chunks may have shown how long the blob is.
+static int learn_size(download_run *run, const plan_span *s) {
+    iroh_blob_status status;
+    iroh_hash hash;
+    if (s->blob == UINT64_MAX)
+        return 0;
+    int r = download_hash(run, s->blob, &hash);
+    if (r == 0)
+        r = iroh_store_status(run->store, &hash, &status);
+    if (r != 0 || (status.state != IROH_BLOB_COMPLETE && !status.size_proven))
+        return r;
+    if (status.state == IROH_BLOB_COMPLETE && !pick_has(&run->finished, s->blob)) {
+        run->progress.blobs++;
+        report(run);
+        r = ranges_add(&run->finished, s->blob, s->blob + 1);
+    }
+    return r == 0 ? plan_size(&run->plan, s->blob, status.size, true) : r;
+}
+
+int transfer_end(download_run *run, transfer *t, int error) {
+    plan_span *s = t->span;
+    source *v = t->source;
+    uint64_t blob = ranges_count(&s->chunks) > 0 ? s->blob : UINT64_MAX;
+    transfer_free(t);  // closes the writer, so that the store knows all that came
+    int r = learn_size(run, s);
+    if (error != 0)
+        v->told.error = error;
+    if (r == 0)
+        r = plan_end(&run->plan, s, error, run->now);
+    if (r == 0 && error == IROH_ERR_NOT_FOUND && blob != UINT64_MAX)
+        r = source_observe(run, v, blob);
+    return r;
+}
+
+// Receiving
+
+static int share_large(download_run *run, const transfer *t, const incoming_state *state) {
+    ranges wanted = RANGES_INIT;
+    bool complete;
+    int r = all_chunks(&wanted);
+    if (r == 0)
+        r = missing_chunks(run->store, &state->hash, &wanted, NULL, &complete);
+    if (r == 0)
+        r = plan_open(&run->plan, t->span, state->index, &wanted, state->size, state->blob_bytes);
+    ranges_dispose(&wanted);
+    return r;
+}
+
+static int tell_plan(download_run *run, transfer *t, const incoming_state *state) {
+    plan_span *s = t->span;
+    uint64_t more = state->bytes - t->came;
+    int r = plan_came(&run->plan, s, state->index, state->blob_bytes, more, run->now);
+    if (r != 0 || state->size == 0 || (state->size == t->claimed && state->index == t->index))
+        return r;
+    t->claimed = state->size;
+    t->index = state->index;
+    if (s->blob == state->index)
+        return plan_size(&run->plan, s->blob, state->size, false);
+    return state->size >= OPEN_BYTES ? share_large(run, t, state) : 0;
+}
+
+static void count(download_run *run, transfer *t, const incoming_state *state) {
+    iroh_get_progress *p = &run->progress;
+    p->bytes += state->bytes - t->came;
+    t->source->told.bytes += state->bytes - t->came;
+    t->came = state->bytes;
+    // Blobs in parts are counted when all of their parts are there.
+    if (t->span->blob == UINT64_MAX)
+        p->blobs += state->blobs - t->blobs;
+    t->blobs = state->blobs;
+    p->index = state->index;
+    p->size = state->size;
+    t->source->told.rate = run->plan.providers[t->source->number]->rate;
+}
+
+// What of the results of `incoming` the other side is to blame for; the rest is the store's.
+static bool is_theirs(int error) {
+    return error == IROH_ERR_NOT_FOUND || error == IROH_ERR_PROTOCOL || error == IROH_ERR_TOO_LARGE ||
+           error == IROH_ERR_FINISHED;
+}
+
+// 0: go on. 1: the transfer is gone. Else an error of this side.
+static int over(download_run *run, transfer *t, int result) {
+    if (result == 0)
+        return 0;
+    if (result < 0 && !is_theirs(result))
+        return result;
+    int r = transfer_end(run, t, result == 1 ? 0 : result);
+    return r == 0 ? 1 : r;
+}
+
+static int take(download_run *run, transfer *t, size_t len) {
+    size_t used;
+    int result = len > 0 ? incoming_take(t->in, run->buffer, len, &used) : incoming_end(t->in);
+    const incoming_state *state = incoming_get(t->in);
+    t->heard = run->now;
+    int r = tell_plan(run, t, state);
+    if (r != 0)
+        return r;
+    count(run, t, state);
+    report(run);
+    if (len == 0 && result == 0)
+        result = 1;
+    return over(run, t, result);
+}
+
+// Sending. 1 when the request is on its way, 0 to wait, or an error of the stream.
+static int send_request(transfer *t) {
+    if (t->stream == NULL) {
+        int r = iroh_connection_open_bi(t->source->connection, 0, &t->stream);
+        t->events = IROH_POLL_OPEN_BI;
+        if (r != 0)
+            return r == IROH_ERR_AGAIN ? 0 : r;
+    }
+    t->events = IROH_POLL_WRITE;
+    while (t->sent < t->len) {
+        int64_t n = iroh_stream_write(t->stream, t->bytes + t->sent, t->len - t->sent, 0);
+        if (n == IROH_ERR_AGAIN)
+            return 0;
+        if (n == IROH_ERR_STOPPED) {  // who refuses may stop reading before saying why
+            t->sent = t->len;
+            break;
+        }
+        if (n < 0)
+            return (int)n;
+        t->sent += (size_t)n;
+        if (t->sent == t->len) {
+            int r = iroh_stream_finish(t->stream);
+            if (r != 0 && r != IROH_ERR_STOPPED)
+                return r;
+        }
+    }
+    t->events = IROH_POLL_READ;
+    return 1;
+}
+
+static int failed(download_run *run, transfer *t, int error) {
+    if (error == IROH_ERR_NOMEM)
+        return error;
+    return transfer_end(run, t, getter_explain(t->source->connection, t->stream, error));
+}
+
+int transfer_step(download_run *run, transfer *t) {
+    int r = send_request(t);
+    if (r < 0)
+        return failed(run, t, r);
+    for (int i = 0; i < ROUNDS && r == 1; i++) {
+        int64_t n = iroh_stream_read(t->stream, run->buffer, DOWNLOADER_BUFFER, 0);
+        if (n == IROH_ERR_AGAIN)
+            break;
+        if (n < 0)
+            return failed(run, t, (int)n);
+        int end = take(run, t, (size_t)n);
+        if (end != 0)
+            return end == 1 ? 0 : end;
+        if (plan_span_over(t->span))  // others fetch the rest
+            return transfer_drop(run, t);
+    }
+    if (run->options->stall_ms >= 0 && run->now - t->heard >= (uint64_t)run->options->stall_ms * NS_PER_MS)
+        return transfer_end(run, t, IROH_ERR_TIMEOUT);
+    return 0;
+}
