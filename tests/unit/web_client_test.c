@@ -100,7 +100,7 @@ static void address_is_not_sent_as_a_name(void **state) {
 
 static void unknown_issuer_is_refused(void **state) {
     pair *p = *state;
-    test_certificate other = test_certificate_new();
+    test_certificate other = test_certificate_new(false);
     web_roots *roots = roots_of(&other);
     shake(p, roots, "localhost");
     assert_int_equal(p->results[TLS_CLIENT], IROH_ERR_HANDSHAKE);
