@@ -337,6 +337,21 @@ typedef struct iroh_path {
 // The open paths: their number, at most `room` of them stored. No more than 16 are reported. IROH_ERR_CLOSED.
 IROH_API int iroh_connection_paths(const iroh_connection *c, iroh_path *out, size_t room);
 
+enum { IROH_PATH_OPENED = 1, IROH_PATH_CLOSED, IROH_PATH_SELECTED };
+
+#define IROH_PATH_EVENTS_MAX 16  // that wait to be taken
+
+typedef struct iroh_path_event {
+    int kind;
+    uint64_t missed;  // events before this one that were lost, since nobody took them in time
+    iroh_path path;   // as it was when that happened; of one that was closed, with its last figures
+} iroh_path_event;
+
+// The next change of the connection's paths. The first call begins with those that are there: each opened, one selected.
+// From then on changes are kept, the oldest are lost. IROH_ERR_AGAIN, IROH_ERR_TIMEOUT; once the connection is closed and
+// all was taken, its error. See also IROH_POLL_PATH.
+IROH_API int iroh_connection_path_event(iroh_connection *c, int timeout_ms, iroh_path_event *out);
+
 // Changes how many streams the peer may have open at once.
 IROH_API int iroh_connection_set_max_streams(iroh_connection *c, bool bidi, uint64_t count);
 
@@ -401,6 +416,7 @@ enum {
     IROH_POLL_FINISHED = 128,  // stream: everything was acknowledged
     IROH_POLL_CLOSED = 256,    // connection, endpoint: closed; stream: its connection is closed. Reported unasked
     IROH_POLL_ERROR = 512,     // fd: POLLERR or POLLHUP. Reported unasked
+    IROH_POLL_PATH = 1024,     // connection: iroh_connection_path_event has something, as before its first call
 };
 
 // Exactly one of the handles is set, or none and `fd`. A call that would not wait any more because it would fail counts

@@ -93,6 +93,7 @@ static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
     list_init(&ep->waiters);
     list_init(&ep->fired);
     list_init(&ep->bells);
+    list_init(&ep->followed);
     sessions_init(&ep->sessions);
     if (config->secret_key != NULL)
         ep->secret = *config->secret_key;

@@ -28,6 +28,7 @@ void connection_attach(iroh_connection *c, quic_conn *core) {
 void connection_drop(iroh_connection *c) {
     iroh_endpoint *ep = c->ep;
     paths_left(c);
+    path_events_free(c);
     if (c->core != NULL)
         quic_conn_release(c->core, sys_now());
     if (!c->claimed && ep->unclaimed > 0)
@@ -107,6 +108,8 @@ static void connection_events(iroh_connection *c, uint32_t events) {
     }
     if ((events & CONN_CONNECTED) != 0 && !quic_conn_closed(c->core))
         paths_connected(c);
+    if ((events & CONN_CONNECTED) != 0)
+        path_events_look(c);
     if ((events & CONN_PATH) != 0)
         paths_news(c);
     if ((events & (CONN_STREAMS | CONN_EARLY_REJECTED)) != 0)
@@ -166,4 +169,5 @@ void events_drain(iroh_endpoint *ep) {
         else
             reports_on_event(ep, core, events);
     }
+    path_events_look_at_all(ep);
 }

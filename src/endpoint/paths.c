@@ -139,6 +139,7 @@ void paths_news(iroh_connection *c) {
     }
     if (c->peer != NULL)
         set_timer(c->ep, c->peer);
+    path_events_look(c);
 }
 
 void paths_left(iroh_connection *c) {
@@ -186,7 +187,7 @@ size_t paths_text(const iroh_endpoint *ep, const addr *a, char out[static IROH_P
     return len;
 }
 
-static iroh_path path_of(const iroh_connection *c, const quic_path_info *p) {
+iroh_path paths_describe(const iroh_connection *c, const quic_path_info *p) {
     iroh_path path = {
         .id = p->id,
         .relay = p->remote.kind == ADDR_RELAY,
@@ -219,7 +220,7 @@ int iroh_connection_paths(const iroh_connection *c, iroh_path *out, size_t room)
         if (infos[i].abandoned)
             continue;
         if ((size_t)open < room)
-            out[open] = path_of(c, &infos[i]);
+            out[open] = paths_describe(c, &infos[i]);
         open++;
     }
     endpoint_leave(c->ep);

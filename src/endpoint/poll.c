@@ -77,7 +77,7 @@ static unsigned connection_readiness(const iroh_connection *c) {
            when(quic_streams_incoming(s, false), IROH_POLL_ACCEPT_UNI) |
            when(s->next_local[0] < s->max_local[0], IROH_POLL_OPEN_BI) |
            when(s->next_local[1] < s->max_local[1], IROH_POLL_OPEN_UNI) |
-           when(quic_conn_connected(c->core), IROH_POLL_CONNECTED);
+           when(quic_conn_connected(c->core), IROH_POLL_CONNECTED) | when(path_events_waiting(c), IROH_POLL_PATH);
 }
 
 static unsigned stream_readiness(iroh_stream *s, unsigned events) {
