@@ -277,6 +277,11 @@ void blake3_hash(const void *data, size_t len, uint8_t out[static BLAKE3_LEN]) {
 }
 
 void blake3_subtree(uint64_t chunk, const uint8_t *data, size_t len, bool root, uint8_t out[static BLAKE3_LEN]) {
+    if (len <= BLAKE3_LANES_MAX * BLAKE3_CHUNK) {
+        blake3_tree t = {.variant = blake3_best(), .key = blake3_iv};
+        blake3_tree_small(&t, chunk, data, len, root, out);
+        return;
+    }
     blake3 h;
     start(&h, blake3_iv, chunk, 0);
     blake3_update(&h, data, len);

@@ -108,6 +108,47 @@ void blake3_tree_pair(const blake3_tree *t, const uint8_t *data, uint64_t chunk,
     memcpy(out, cvs, BLAKE3_PAIR);
 }
 
+// The CV of a chunk of at most BLAKE3_CHUNK bytes. Its last block is padded with zeros.
+static void chunk_cv(const blake3_tree *t, uint64_t chunk, const uint8_t *data, size_t len, uint32_t last_flags,
+                     uint8_t *out) {
+    uint8_t padded[BLAKE3_BLOCK] = {0};
+    uint32_t cv[8], flags = t->flags | BLAKE3_CHUNK_START;
+    memcpy(cv, t->key, sizeof cv);
+    for (; len > BLAKE3_BLOCK; data += BLAKE3_BLOCK, len -= BLAKE3_BLOCK) {
+        t->variant->compress(cv, data, BLAKE3_BLOCK, chunk, flags, cv, NULL);
+        flags = t->flags;
+    }
+    if (len > 0 && len < BLAKE3_BLOCK)
+        memcpy(padded, data, len);
+    t->variant->compress(cv, len == BLAKE3_BLOCK ? data : padded, (uint32_t)len, chunk,
+                         flags | BLAKE3_CHUNK_END | last_flags, cv, NULL);
+    blake3_store_cv(out, cv);
+}
+
+void blake3_tree_small(const blake3_tree *t, uint64_t chunk, const uint8_t *data, size_t len, bool root,
+                       uint8_t out[BLAKE3_LEN]) {
+    uint8_t cvs[WIDTH][BLAKE3_LEN];
+    uint32_t root_flag = root ? BLAKE3_ROOT : 0, cv[8];
+    if (len <= BLAKE3_CHUNK) {
+        chunk_cv(t, chunk, data, len, root_flag, out);
+        return;
+    }
+    size_t n = len / BLAKE3_CHUNK, rest = len % BLAKE3_CHUNK;
+    blake3_tree_chunks(t, data, chunk, n, cvs);
+    if (rest > 0) {
+        chunk_cv(t, chunk + n, data + n * BLAKE3_CHUNK, rest, 0, cvs[n]);
+        n++;
+    }
+    // One without a neighbour moves up a level.
+    for (; n > 2; n = (n + 1) / 2) {
+        merge(t, cvs, n / 2, cvs);
+        if (n % 2 == 1)
+            memcpy(cvs[n / 2], cvs[n - 1], BLAKE3_LEN);
+    }
+    t->variant->compress(t->key, cvs[0], BLAKE3_BLOCK, 0, t->flags | BLAKE3_PARENT | root_flag, cv, NULL);
+    blake3_store_cv(out, cv);
+}
+
 static blake3_tree plain(void) {
     return (blake3_tree){.variant = blake3_best(), .key = blake3_iv};
 }

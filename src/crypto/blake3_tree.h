@@ -17,6 +17,11 @@ void blake3_tree_chunks(const blake3_tree *t, const uint8_t *data, uint64_t chun
 // The parents of `n` <= BLAKE3_LANES_MAX neighbouring pairs, in their place.
 void blake3_tree_merge(const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t n);
 
+// The CV, or with `root` the hash, of the subtree over `len` <= BLAKE3_LANES_MAX * BLAKE3_CHUNK bytes whose first chunk has
+// index `chunk`.
+void blake3_tree_small(const blake3_tree *t, uint64_t chunk, const uint8_t *data, size_t len, bool root,
+                       uint8_t out[BLAKE3_LEN]);
+
 // The CVs of both halves of a subtree of `n` chunks: a power of two, at least BLAKE3_LANES_MAX. `executor` may be
 // null.
 void blake3_tree_pair(const blake3_tree *t, const uint8_t *data, uint64_t chunk, uint64_t n,

@@ -9,10 +9,18 @@
 
 blake3_compress blake3_compress_sse41;
 blake3_compress blake3_compress_avx512;
-blake3_kernel blake3_kernel_sse41;      // 4 lanes
-blake3_kernel blake3_kernel_avx2;       // 8 lanes
-blake3_kernel blake3_kernel_avx512_4;   // 4 lanes
-blake3_kernel blake3_kernel_avx512_8;   // 8 lanes: rotations and twice the registers of AVX2
-blake3_kernel blake3_kernel_avx512_16;  // 16 lanes
+
+// Inputs side by side, as many as the name ends with.
+blake3_kernel blake3_kernel_sse41;  // 4
+blake3_kernel blake3_kernel_avx2;   // 8
+blake3_kernel blake3_kernel_avx512_8;
+blake3_kernel blake3_kernel_avx512_16;
+
+// The same with rows instead of lanes, for few inputs.
+blake3_kernel blake3_kernel_sse41_rows2;
+blake3_kernel blake3_kernel_avx2_rows2;
+blake3_kernel blake3_kernel_avx2_rows4;
+blake3_kernel blake3_kernel_avx512_rows2;
+blake3_kernel blake3_kernel_avx512_rows4;
 
 #endif

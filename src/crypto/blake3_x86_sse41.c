@@ -30,7 +30,13 @@ static inline vec vec_ror7(vec a) {
 
 #define REGISTERS 16
 #include "crypto/blake3_lanes.h"
-#include "crypto/blake3_x86_rows.h"
+
+typedef vec row;
+#define row_ror16 vec_ror16
+#define row_ror12 vec_ror12
+#define row_ror8 vec_ror8
+#define row_ror7 vec_ror7
+#include "crypto/blake3_x86_rows_one.h"
 
 void blake3_kernel_sse41(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                          const uint32_t *counters_high, uint8_t *out) {
@@ -40,4 +46,9 @@ void blake3_kernel_sse41(const blake3_job *job, const uint8_t *const *inputs, co
 void blake3_compress_sse41(const uint32_t cv[8], const uint8_t block[BLAKE3_BLOCK], uint32_t len, uint64_t counter,
                            uint32_t flags, uint32_t out[8], uint32_t *rest) {
     compress_rows(cv, block, len, counter, flags, out, rest);
+}
+
+void blake3_kernel_sse41_rows2(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
+                               const uint32_t *counters_high, uint8_t *out) {
+    run_rows(job, inputs, counters_low, counters_high, out, 2);
 }
