@@ -1,10 +1,11 @@
 // Blobs from one store to another over loopback, both in this process: one large blob, and many small ones as a hash
 // sequence.
 //
-// usage: bench_blobs_transfer [MIB] [COUNT]     default: 1024 MiB in one blob, 50 000 blobs of 1 KiB
+// usage: bench_blobs_transfer memory|disk blob|small AMOUNT
 //
-// Prints a line for each: seconds, rate, and CPU seconds of both sides together. Stores on disk are in a folder of their
-// own below the current one, which is deleted.
+// The amount is in MiB of one blob, or in blobs of 1 KiB. Prints a line of JSON: seconds from the connect on, CPU seconds
+// of both sides together, the peak of the process's memory. Stores on disk are in a folder of their own below the current
+// one, which is deleted. tests/interop/rust/blobs_bench does the same with the crate iroh-blobs.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,8 +111,9 @@ static iroh_content add_small(iroh_store *s, size_t count) {
     return content;
 }
 
-static void transfer(server *v, const side *to, const iroh_content *content, const char *what, double amount,
-                     const char *unit) {
+// The clock too, so that a profile can be cut to it.
+static void transfer(server *v, const side *to, const iroh_content *content) {
+    struct rusage u;
     iroh_addr *addr;
     iroh_connection *c;
     double start = now(), spent = cpu();
@@ -119,27 +121,26 @@ static void transfer(server *v, const side *to, const iroh_content *content, con
     check(iroh_endpoint_connect(to->endpoint, addr, IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, TIMEOUT_MS, &c),
           "connect");
     check(iroh_blobs_get(c, to->store, content, NULL), "get");
-    double seconds = now() - start;
-    printf("%-24s %8.3f s  %10.3f %s/s  %6.2f CPU s\n", what, seconds, amount / seconds, unit, cpu() - spent);
+    double end = now();
+    spent = cpu() - spent;
+    (void)getrusage(RUSAGE_SELF, &u);
+    printf("{\"seconds\": %.4f, \"cpu_seconds\": %.4f, \"peak_kib\": %ld, \"from\": %.6f, \"to\": %.6f}\n", end - start,
+           spent, u.ru_maxrss, start, end);
     iroh_connection_free(c);
     iroh_addr_free(addr);
 }
 
-static void run(const char *from, const char *to, const char *where, size_t mib, size_t count) {
+static void run(const char *from, const char *to, bool small, size_t amount) {
     server v;
     side other;
     pthread_t thread;
-    char what[64];
     open_side(&v.s, from);
     open_side(&other, to);
-    iroh_content large = add_large(v.s.store, mib), small = add_small(v.s.store, count);
+    iroh_content content = small ? add_small(v.s.store, amount) : add_large(v.s.store, amount);
     check(iroh_provider_new(v.s.store, NULL, &v.provider), "provider");
     if (pipe(v.stop) != 0 || pthread_create(&thread, NULL, serve, &v) != 0)
         check(IROH_ERR_IO, "thread");
-    (void)snprintf(what, sizeof what, "%s, one blob", where);
-    transfer(&v, &other, &large, what, (double)mib * 1048576 / 1e9, "GB");
-    (void)snprintf(what, sizeof what, "%s, small blobs", where);
-    transfer(&v, &other, &small, what, (double)count / 1000, "k");
+    transfer(&v, &other, &content);
     if (write(v.stop[1], "", 1) != 1)
         check(IROH_ERR_IO, "stop");
     (void)pthread_join(thread, NULL);
@@ -152,15 +153,26 @@ static void run(const char *from, const char *to, const char *where, size_t mib,
     (void)close(v.stop[1]);
 }
 
-int main(int argc, char **argv) {
-    size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 1024, count = argc > 2 ? strtoul(argv[2], NULL, 10) : 50000;
+static int run_on_disk(bool small, size_t amount) {
     char folder[] = "blobs-bench-XXXXXX", from[64], to[64], command[96];
-    if (mib == 0 || count == 0 || mkdtemp(folder) == NULL)
+    if (mkdtemp(folder) == NULL)
         return 1;
-    run(NULL, NULL, "memory", mib, count);
     (void)snprintf(from, sizeof from, "%s/from", folder);
     (void)snprintf(to, sizeof to, "%s/to", folder);
-    run(from, to, "disk", mib, count);
+    run(from, to, small, amount);
     (void)snprintf(command, sizeof command, "rm -rf %s", folder);
     return system(command) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+    size_t amount = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    bool disk = argc == 4 && strcmp(argv[1], "disk") == 0, small = argc == 4 && strcmp(argv[2], "small") == 0;
+    if (amount == 0 || (!disk && strcmp(argv[1], "memory") != 0) || (!small && strcmp(argv[2], "blob") != 0)) {
+        (void)fprintf(stderr, "usage: bench_blobs_transfer memory|disk blob|small AMOUNT\n");
+        return 2;
+    }
+    if (disk)
+        return run_on_disk(small, amount);
+    run(NULL, NULL, small, amount);
+    return 0;
 }

@@ -131,12 +131,20 @@ bool bao_item_ends(const bao_item *item, uint64_t size);
 
 // Sources: where an outboard and the data are kept
 
-// Both fill `out` with exactly what is asked and return 0, or a negative code: IROH_ERR_NOT_FOUND for what is
-// missing.
+// A place for bytes.
+typedef struct bao_place {
+    uint8_t *out;
+    size_t len;
+} bao_place;
+
+// All fill `out` with exactly what is asked and return 0, or a negative code: IROH_ERR_NOT_FOUND for what is missing.
+// `parts` is `data` to several places, at most BAO_ITEMS, one after the other; when it fails, nothing is said about any
+// of them. It may be null.
 typedef struct bao_source {
     void *user;
     int (*pair)(void *user, uint64_t index, uint8_t out[BAO_PAIR]);  // pre-order
     int (*data)(void *user, uint64_t offset, uint8_t *out, size_t len);
+    int (*parts)(void *user, uint64_t offset, const bao_place *parts, size_t count);
 } bao_source;
 
 // A blob and its outboard in memory, which stay the caller's: a source of them is good as long as `m` is.

@@ -1,5 +1,6 @@
-// Encoder: items are read from the source to where they are sent from, and checked there together. Of a group that is
-// not sent whole, a copy is read and checked first, and its items are made from that.
+// Encoder: items are laid out where they are sent from, read there from the source, leaves that follow on each other at
+// once, and checked there together. Of a group that is not sent whole, a copy is read and checked first, and its items are
+// made from that.
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,27 +131,76 @@ static void write_inside(bao_encoder *e, uint8_t *out) {
         bao_group_pair(&e->group, e->item.chunk, e->item.chunks, out);
 }
 
-// As many of the next items as fit into `room` and are checked at once. `*written` counts only bytes that hold.
-static int write_items(bao_encoder *e, uint8_t *out, size_t room, size_t *written) {
+// Gives the next items their places in `out`, as many as fit into `room` and are checked at once; their number.
+static size_t lay_out(bao_encoder *e, const uint8_t *out, size_t room) {
     size_t count = 0, leaves = 0, filled = 0;
-    int error = 0;
-    while (e->has_item && count < BAO_ITEMS && leaves < BAO_LEAVES && room - filled >= e->item.len) {
-        if (inside_group(e, &e->item))
-            break;
-        error = read_item(e, &e->item, out + filled);
-        if (error != 0)
-            break;
+    while (e->has_item && count < BAO_ITEMS && leaves < BAO_LEAVES && room - filled >= e->item.len &&
+           !inside_group(e, &e->item)) {
         e->item.bytes = out + filled;
         filled += e->item.len;
         leaves += e->item.leaf;
         e->items[count++] = e->item;
         e->has_item = bao_walk_next(&e->walk, &e->item);
     }
-    size_t good = bao_proof_check(&e->proof, e->items, count);
+    return count;
+}
+
+// Reads the leaves among the items that are laid out from `out` on; false when that did not succeed for all of them.
+static bool read_leaves(bao_encoder *e, uint8_t *out, size_t count) {
+    bao_place parts[BAO_LEAVES];
+    uint64_t start = 0, end = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        const bao_item *item = &e->items[i];
+        uint64_t at = item->chunk * BAO_CHUNK;
+        if (item->leaf && n > 0 && at != end) {
+            if (e->source.parts(e->source.user, start, parts, n) != 0)
+                return false;
+            n = 0;
+        }
+        if (item->leaf && n == 0)
+            start = at;
+        if (item->leaf) {
+            parts[n++] = (bao_place){out, item->len};
+            end = at + item->len;
+        }
+        out += item->len;
+    }
+    return n == 0 || e->source.parts(e->source.user, start, parts, n) == 0;
+}
+
+// Reads the items in order up to the first that cannot be had. *good: how many there are now.
+static int read_items(bao_encoder *e, uint8_t *out, size_t count, size_t *good) {
+    bool leaves = count > 1 && e->source.parts != NULL && read_leaves(e, out, count);
+    for (*good = 0; *good < count; (*good)++) {
+        const bao_item *item = &e->items[*good];
+        int error = item->leaf && leaves ? 0 : read_item(e, item, out);
+        if (error != 0)
+            return error;
+        out += item->len;
+    }
+    return 0;
+}
+
+// As many of the next items as fit into `room` and are checked at once. `*written` counts only bytes that hold.
+static int write_items(bao_encoder *e, uint8_t *out, size_t room, size_t *written) {
+    bao_walk walk = e->walk;
+    bao_item first = e->item;
+    size_t there, count = lay_out(e, out, room);
+    int error = read_items(e, out, count, &there);
+    if (error != 0) {
+        // The one that could not be read comes next.
+        e->walk = walk;
+        e->item = first;
+        e->has_item = true;
+        for (size_t i = 0; i < there; i++)
+            e->has_item = bao_walk_next(&e->walk, &e->item);
+    }
+    size_t good = bao_proof_check(&e->proof, e->items, there);
     *written = 0;
     for (size_t i = 0; i < good; i++)
         *written += e->items[i].len;
-    if (good < count)
+    if (good < there)
         return mismatch(e, &e->items[good]);
     return error != 0 ? source_error(e, error) : 0;
 }
@@ -220,6 +270,15 @@ static int memory_data(void *user, uint64_t offset, uint8_t *out, size_t len) {
     return 0;
 }
 
+static int memory_parts(void *user, uint64_t offset, const bao_place *parts, size_t count) {
+    int r = 0;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = memory_data(user, offset, parts[i].out, parts[i].len);
+        offset += parts[i].len;
+    }
+    return r;
+}
+
 bao_source bao_memory_source(const bao_memory *m) {
-    return (bao_source){.user = (void *)(uintptr_t)m, .pair = memory_pair, .data = memory_data};
+    return (bao_source){.user = (void *)(uintptr_t)m, .pair = memory_pair, .data = memory_data, .parts = memory_parts};
 }

@@ -29,7 +29,12 @@ void store_file_unref(store_file *f) {
 }
 
 int store_file_read(store_file *f, uint64_t offset, void *out, size_t len) {
-    return f->ops->read(f, offset, out, len);
+    bao_place part = {out, len};
+    return f->ops->read(f, offset, &part, 1);
+}
+
+int store_file_read_parts(store_file *f, uint64_t offset, const bao_place *parts, size_t count) {
+    return f->ops->read(f, offset, parts, count);
 }
 
 int store_file_write(store_file *f, uint64_t offset, const store_piece *pieces, size_t count) {
@@ -41,30 +46,16 @@ int store_file_write_bytes(store_file *f, uint64_t offset, const void *data, siz
     return f->ops->write(f, offset, &piece, 1);
 }
 
+void store_file_reserve(store_file *f, uint64_t offset, uint64_t len) {
+    f->ops->reserve(f, offset, len);
+}
+
 int store_file_size(store_file *f, uint64_t *out) {
     return f->ops->size(f, out);
 }
 
 int store_file_sync(store_file *f) {
     return f->ops->sync(f);
-}
-
-static int fd_read(store_file *f, uint64_t offset, void *out, size_t len) {
-    int fd = ((fd_file *)f)->fd;
-    uint8_t *at = out;
-    while (len > 0) {
-        ssize_t n = pread(fd, at, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return store_os_error(errno);
-        if (n == 0)
-            return IROH_ERR_NOT_FOUND;
-        at += n;
-        offset += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return 0;
 }
 
 // Drops `done` bytes from the front: the index of the first piece with something left.
@@ -76,6 +67,27 @@ static size_t advance(struct iovec *v, size_t at, size_t count, size_t done) {
         v[at].iov_len -= done;
     }
     return at;
+}
+
+static int fd_read(store_file *f, uint64_t offset, const bao_place *parts, size_t count) {
+    struct iovec v[STORE_PIECES];
+    if (count > STORE_PIECES || offset > INT64_MAX)
+        return IROH_ERR_ARG;
+    for (size_t i = 0; i < count; i++)
+        v[i] = (struct iovec){parts[i].out, parts[i].len};
+    size_t at = advance(v, 0, count, 0);
+    while (at < count) {
+        ssize_t n = preadv(((fd_file *)f)->fd, v + at, (int)(count - at), (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return store_os_error(errno);
+        if (n == 0)
+            return IROH_ERR_NOT_FOUND;
+        offset += (uint64_t)n;
+        at = advance(v, at, count, (size_t)n);
+    }
+    return 0;
 }
 
 static int fd_write(store_file *f, uint64_t offset, const store_piece *pieces, size_t count) {
@@ -95,6 +107,11 @@ static int fd_write(store_file *f, uint64_t offset, const store_piece *pieces, s
         at = advance(v, at, count, (size_t)n);
     }
     return 0;
+}
+
+static void fd_reserve(store_file *f, uint64_t offset, uint64_t len) {
+    if (offset <= INT64_MAX && len <= INT64_MAX - offset)
+        store_os_reserve(((fd_file *)f)->fd, offset, len);
 }
 
 static int fd_size(store_file *f, uint64_t *out) {
@@ -120,7 +137,7 @@ static void fd_dispose(store_file *f) {
     free(file);
 }
 
-static const store_file_ops fd_ops = {fd_read, fd_write, fd_size, fd_sync, fd_dispose};
+static const store_file_ops fd_ops = {fd_read, fd_write, fd_reserve, fd_size, fd_sync, fd_dispose};
 
 int store_file_of_fd(int fd, const char *path, store_file **out) {
     fd_file *f = calloc(1, sizeof *f);

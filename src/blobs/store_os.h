@@ -22,6 +22,14 @@ int store_os_clone(int to, int from);
 // Starts writing to the disk what was written to the file, without waiting. Only a hint.
 void store_os_start_writing(int fd, uint64_t offset, uint64_t len);
 
+// Takes disk space for bytes that will be written, without changing the file's size. Only a hint.
+void store_os_reserve(int fd, uint64_t offset, uint64_t len);
+
+// Zeroed memory of its own, aligned to its length, a power of two; huge pages where there are some. Null when there is
+// none.
+void *store_os_map(size_t len);
+void store_os_unmap(void *bytes, size_t len);
+
 int store_os_sync_directory(const char *path);  // names in it outlast a power failure
 int store_os_sync_all(int fd);                  // everything on the file system of `fd`
 unsigned store_os_processors(void);

@@ -1,4 +1,7 @@
 // Files in memory: pages by number, so that a hole costs nothing and a claimed size allocates nothing.
+//
+// Pages are cut from slabs, each twice as large as the one before up to SLAB_PAGES, where the processor can map a slab as
+// one huge page: the kernel is asked for memory once for many pages, and no more than twice what was written is taken.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,14 +10,24 @@
 
 #include "base/map.h"
 #include "blobs/store_file.h"
+#include "blobs/store_os.h"
 
 #define PAGE 16384
+#define SLAB_PAGES 128  // 2 MiB
+
+typedef struct slab {
+    uint8_t *pages;
+    size_t count;
+} slab;
 
 typedef struct page_file {
     store_file base;
     pthread_mutex_t lock;
     map pages;
     uint64_t size;
+    slab *slabs;
+    size_t slab_count, slab_room;
+    size_t cut;  // pages of the latest slab that are in use
 } page_file;
 
 // The part of [offset, offset + len) that lies in one page.
@@ -23,12 +36,10 @@ static size_t within(uint64_t offset, size_t len) {
     return len < left ? len : left;
 }
 
-static int pages_read(store_file *f, uint64_t offset, void *out, size_t len) {
-    page_file *file = (page_file *)f;
-    uint8_t *to = out;
-    pthread_mutex_lock(&file->lock);
-    int r = offset > file->size || len > file->size - offset ? IROH_ERR_NOT_FOUND : 0;
-    while (r == 0 && len > 0) {
+static int read_part(const page_file *file, uint64_t offset, uint8_t *to, size_t len) {
+    if (offset > file->size || len > file->size - offset)
+        return IROH_ERR_NOT_FOUND;
+    while (len > 0) {
         size_t n = within(offset, len);
         const uint8_t *page = map_get(&file->pages, offset / PAGE);
         if (page != NULL)
@@ -39,16 +50,73 @@ static int pages_read(store_file *f, uint64_t offset, void *out, size_t len) {
         offset += n;
         len -= n;
     }
+    return 0;
+}
+
+static int pages_read(store_file *f, uint64_t offset, const bao_place *parts, size_t count) {
+    page_file *file = (page_file *)f;
+    int r = 0;
+    pthread_mutex_lock(&file->lock);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = read_part(file, offset, parts[i].out, parts[i].len);
+        offset += parts[i].len;
+    }
     pthread_mutex_unlock(&file->lock);
     return r;
 }
 
+// Slabs
+
+static bool is_huge(const slab *s) {
+    return s->count == SLAB_PAGES;
+}
+
+static void free_slab(slab *s) {
+    if (is_huge(s))
+        store_os_unmap(s->pages, s->count * PAGE);
+    else
+        free(s->pages);
+}
+
+static int make_room(page_file *f) {
+    if (f->slab_count < f->slab_room)
+        return 0;
+    size_t room = f->slab_room > 0 ? f->slab_room * 2 : 4;
+    slab *slabs = realloc(f->slabs, room * sizeof *slabs);
+    if (slabs == NULL)
+        return IROH_ERR_NOMEM;
+    f->slabs = slabs;
+    f->slab_room = room;
+    return 0;
+}
+
+static int add_slab(page_file *f) {
+    int r = make_room(f);
+    if (r != 0)
+        return r;
+    slab *s = &f->slabs[f->slab_count];
+    s->count = f->slab_count > 0 ? f->slabs[f->slab_count - 1].count * 2 : 1;
+    if (s->count > SLAB_PAGES)
+        s->count = SLAB_PAGES;
+    s->pages = is_huge(s) ? store_os_map(s->count * PAGE) : calloc(s->count, PAGE);
+    if (s->pages == NULL)
+        return IROH_ERR_NOMEM;
+    f->slab_count++;
+    f->cut = 0;
+    return 0;
+}
+
+// Zeroes; null when out of memory.
 static uint8_t *page_for(page_file *f, uint64_t number) {
     uint8_t *page = map_get(&f->pages, number);
-    if (page == NULL && (page = calloc(1, PAGE)) != NULL && map_put(&f->pages, number, page) != 0) {
-        free(page);
+    if (page != NULL)
+        return page;
+    if ((f->slab_count == 0 || f->cut == f->slabs[f->slab_count - 1].count) && add_slab(f) != 0)
         return NULL;
-    }
+    page = f->slabs[f->slab_count - 1].pages + f->cut * PAGE;
+    if (map_put(&f->pages, number, page) != 0)
+        return NULL;
+    f->cut++;
     return page;
 }
 
@@ -80,6 +148,10 @@ static int pages_write(store_file *f, uint64_t offset, const store_piece *pieces
     return r;
 }
 
+static void pages_reserve(store_file *f, uint64_t offset, uint64_t len) {
+    (void)f, (void)offset, (void)len;
+}
+
 static int pages_size(store_file *f, uint64_t *out) {
     page_file *file = (page_file *)f;
     pthread_mutex_lock(&file->lock);
@@ -95,17 +167,15 @@ static int pages_sync(store_file *f) {
 
 static void pages_dispose(store_file *f) {
     page_file *file = (page_file *)f;
-    size_t at = 0;
-    uint64_t number;
-    void *page;
-    while ((page = map_next(&file->pages, &at, &number)) != NULL)
-        free(page);
+    for (size_t i = 0; i < file->slab_count; i++)
+        free_slab(&file->slabs[i]);
+    free(file->slabs);
     map_dispose(&file->pages);
     pthread_mutex_destroy(&file->lock);
     free(file);
 }
 
-static const store_file_ops page_ops = {pages_read, pages_write, pages_size, pages_sync, pages_dispose};
+static const store_file_ops page_ops = {pages_read, pages_write, pages_reserve, pages_size, pages_sync, pages_dispose};
 
 int store_file_of_pages(store_file **out) {
     page_file *f = calloc(1, sizeof *f);

@@ -42,22 +42,37 @@ static bool is_there(const store_blob *b, uint64_t offset, size_t len) {
     return ranges_covers(&b->row.have, offset / BAO_CHUNK, (offset + len - 1) / BAO_CHUNK + 1);
 }
 
-int store_reader_read(store_reader *r, uint64_t offset, void *out, size_t len) {
-    store_blob *b = r->blob;
+static void copy_parts(const uint8_t *from, const bao_place *parts, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        memcpy(parts[i].out, from, parts[i].len);
+        from += parts[i].len;
+    }
+}
+
+static int read_parts(void *user, uint64_t offset, const bao_place *parts, size_t count) {
+    store_blob *b = ((store_reader *)user)->blob;
     store_file *file = NULL;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += parts[i].len;
     pthread_mutex_lock(&b->lock);
     bool there = is_there(b, offset, len);
     if (there && len > 0 && b->data != NULL)
         file = store_file_ref(b->data);
     else if (there && len > 0)
-        memcpy(out, b->row.data + offset, len);
+        copy_parts(b->row.data + offset, parts, count);
     pthread_mutex_unlock(&b->lock);
     if (!there)
         return IROH_ERR_NOT_FOUND;
-    int result = file != NULL ? store_file_read(file, offset, out, len) : 0;
+    int result = file != NULL ? store_file_read_parts(file, offset, parts, count) : 0;
     store_file_unref(file);
     // The file became shorter than it was when it was opened.
     return result == IROH_ERR_NOT_FOUND ? IROH_ERR_CHANGED : result;
+}
+
+int store_reader_read(store_reader *r, uint64_t offset, void *out, size_t len) {
+    bao_place part = {out, len};
+    return read_parts(r, offset, &part, 1);
 }
 
 static int read_data(void *user, uint64_t offset, uint8_t *out, size_t len) {
@@ -114,7 +129,7 @@ static int read_pair(void *user, uint64_t index, uint8_t out[BAO_PAIR]) {
 }
 
 bao_source store_reader_source(store_reader *r) {
-    return (bao_source){.user = r, .pair = read_pair, .data = read_data};
+    return (bao_source){.user = r, .pair = read_pair, .data = read_data, .parts = read_parts};
 }
 
 // Without a reader of the caller's

@@ -11,6 +11,11 @@
 
 #define HINT_BYTES (UINT64_C(8) << 20)  // after so many, the disk may begin to write
 
+// Disk space is taken ahead of what comes, which spares the file system most of its work. It is never more than what this
+// writer has written, so that a claimed size takes nothing.
+#define RESERVE_MIN (UINT64_C(1) << 20)
+#define RESERVE_MAX (UINT64_C(64) << 20)
+
 // Where a pair lies follows from the claimed size, which may be a lie. But a leaf verifies only in its true place, and then
 // the pairs above it are in theirs. So pairs wait here until the leaf comes that they lead to.
 typedef struct waiting_pair {
@@ -22,7 +27,9 @@ struct store_writer {
     store_blob *blob;
     uint64_t size;  // the claim
     int error;
-    bool started;  // counted in blob->writers
+    bool started;                     // counted in blob->writers
+    uint64_t written;                 // bytes of data
+    uint64_t reserved, reserved_end;  // space that was taken latest: [reserved, reserved_end)
     size_t waiting_count;
     waiting_pair waiting[BAO_DEPTH];
 };
@@ -193,8 +200,16 @@ static int add_piece(run *r, uint64_t offset, const void *bytes, size_t len) {
     return result;
 }
 
-static int write_files(const store_writer *w, store_file *data, store_file *outboard, const bao_item *items,
-                       size_t count) {
+static void reserve(store_writer *w, store_file *data, const run *r) {
+    uint64_t room = w->written < RESERVE_MAX ? w->written : RESERVE_MAX;
+    if (room < RESERVE_MIN || r->count == 0 || (r->offset >= w->reserved && r->end <= w->reserved_end))
+        return;
+    w->reserved = r->offset;
+    w->reserved_end = w->size - r->offset < room ? w->size : r->offset + room;
+    store_file_reserve(data, w->reserved, w->reserved_end - w->reserved);
+}
+
+static int write_files(store_writer *w, store_file *data, store_file *outboard, const bao_item *items, size_t count) {
     run leaves = {.file = data}, pairs = {.file = outboard};
     int r = 0;
     for (size_t i = 0; i < w->waiting_count && outboard != NULL && r == 0; i++)
@@ -206,6 +221,9 @@ static int write_files(const store_writer *w, store_file *data, store_file *outb
         else if (!item->leaf && outboard != NULL && item->pair != BAO_NO_PAIR)
             r = add_piece(&pairs, item->pair * BAO_PAIR, item->bytes, item->len);
     }
+    if (r == 0 && data != NULL)
+        reserve(w, data, &leaves);
+    w->written += leaves.count > 0 ? leaves.end - leaves.offset : 0;
     if (r == 0)
         r = flush(&leaves);
     return r == 0 ? flush(&pairs) : r;

@@ -185,7 +185,7 @@ static void a_wrong_size_or_root_is_seen(void **state) {
 typedef struct moody {
     const blob *b;
     uint64_t end;
-    size_t calls;
+    size_t calls, runs;
 } moody;
 
 static int moody_pair(void *user, uint64_t index, uint8_t out[BAO_PAIR]) {
@@ -202,6 +202,18 @@ static int moody_data(void *user, uint64_t offset, uint8_t *out, size_t len) {
     return m->b->source.data(m->b->source.user, offset, out, len);
 }
 
+static int moody_parts(void *user, uint64_t offset, const bao_place *parts, size_t count) {
+    moody *m = user;
+    int r = m->runs++ % 3 == 0 ? IROH_ERR_AGAIN : 0;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = offset + parts[i].len > m->end ? IROH_ERR_NOT_FOUND : 0;
+        if (r == 0)
+            r = m->b->source.data(m->b->source.user, offset, parts[i].out, parts[i].len);
+        offset += parts[i].len;
+    }
+    return r;
+}
+
 static void a_source_may_be_late_or_lack_data(void **state) {
     (void)state;
     static const uint64_t bounds[] = {0, 17, 33, 97};
@@ -214,9 +226,11 @@ static void a_source_may_be_late_or_lack_data(void **state) {
     uint8_t *out = malloc(good.len);
     assert_non_null(out);
     assert_int_equal(bao_encoder_new(&e), 0);
-    for (int lacking = 0; lacking < 2; lacking++) {
+    for (int kind = 0; kind < 4; kind++) {
+        int lacking = kind % 2;
         moody m = {.b = &b, .end = lacking != 0 ? 70000 : 100000};
-        const bao_source source = {.user = &m, .pair = moody_pair, .data = moody_data};
+        const bao_source source = {
+            .user = &m, .pair = moody_pair, .data = moody_data, .parts = kind < 2 ? NULL : moody_parts};
         size_t len = 0, n;
         int result;
         assert_int_equal(bao_encoder_start(e, b.root, 100000, &r, &source), 0);
