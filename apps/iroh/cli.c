@@ -78,7 +78,6 @@ static const value_option value_options[] = {
     {"--only", offsetof(cli_options, only)},
     {"--bytes", offsetof(cli_options, bytes)},
     {"--congestion", offsetof(cli_options, congestion)},
-    {"--relay-token", offsetof(cli_options, relay_token)},
     {"--ca-file", offsetof(cli_options, ca_file)},
     {"--proxy", offsetof(cli_options, proxy)},
     {"--to", offsetof(cli_options, to)},
@@ -94,6 +93,8 @@ static const char **value_place(cli_options *o, const char *name) {
         return &o->bind[o->bind_count++];
     if (strcmp(name, "--relay") == 0)
         return &o->relay[o->relay_count++];
+    if (strcmp(name, "--relay-token") == 0)
+        return o->relay_count > 0 ? &o->relay_tokens[o->relay_count - 1] : &o->relay_token;
     return NULL;
 }
 
@@ -112,6 +113,8 @@ static bool flag(cli_options *o, const char *name) {
         o->direct_only = true;
     else if (strcmp(name, "--relay-only") == 0)
         o->relay_only = true;
+    else if (strcmp(name, "--proxy-from-env") == 0)
+        o->proxy_from_env = true;
     else
         return false;
     return true;
@@ -159,15 +162,33 @@ static bool check_values(const cli_options *o) {
     return true;
 }
 
+// A token that is the only one is for all relays, wherever it stands.
+static void share_token(cli_options *o) {
+    size_t count = o->relay_token != NULL, last = 0;
+    for (size_t i = 0; i < o->relay_count; i++) {
+        if (o->relay_tokens[i] == NULL)
+            continue;
+        count++;
+        last = i;
+    }
+    if (count != 1 || o->relay_token != NULL)
+        return;
+    o->relay_token = o->relay_tokens[last];
+    o->relay_tokens[last] = NULL;
+}
+
 // What is said about relays makes sense together; "none" is no relay.
 static bool check_relays(cli_options *o) {
     size_t kept = 0;
     bool none = false;
+    share_token(o);
     for (size_t i = 0; i < o->relay_count; i++) {
-        if (strcmp(o->relay[i], "none") == 0)
+        if (strcmp(o->relay[i], "none") == 0) {
             none = true;
-        else
-            o->relay[kept++] = o->relay[i];
+            continue;
+        }
+        o->relay_tokens[kept] = o->relay_tokens[i];
+        o->relay[kept++] = o->relay[i];
     }
     o->relay_count = kept;
     if (none && kept > 0)
@@ -327,8 +348,10 @@ iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_
     c.relays = o->relay;
     c.relay_count = o->relay_count;
     c.relay_token = o->relay_token;
+    c.relay_tokens = o->relay_tokens;
     c.ca_file = o->ca_file;
     c.proxy = o->proxy;
+    c.proxy_from_env = o->proxy_from_env;
     c.direct_only = o->direct_only;
     c.relay_only = o->relay_only;
     c.own_thread = own_thread;
@@ -381,7 +404,8 @@ static void wait_for_relay(iroh_endpoint *ep) {
     if (status.denied)
         cli_error("the relay refuses us: %s", status.reason);
     else
-        cli_error("the relay does not answer yet: %s", iroh_strerror(status.error));
+        cli_error("the relay does not answer yet: %s%s%s", iroh_strerror(status.error),
+                  status.reason[0] != '\0' ? ": " : "", status.reason);
 }
 
 bool cli_ticket(iroh_endpoint *ep, const cli_options *o, char out[static CLI_TICKET_MAX]) {

@@ -18,27 +18,29 @@ typedef struct cli_options {
     size_t bind_count;
     const char *relay[CLI_RELAY_MAX];  // --relay URL|none|default|staging, repeatable
     size_t relay_count;
-    bool relay_only;                 // --relay-only
-    bool direct_only;                // --direct-only
-    const char *relay_token;         // --relay-token TEXT
-    const char *ca_file;             // --ca-file FILE
-    const char *proxy;               // --proxy URL
-    bool json;                       // --json
-    int verbose;                     // -v, repeatable
-    bool receive_only;               // --recv-only
-    const char *custom_alpn;         // --custom-alpn HEX or utf8:TEXT
-    const char *host;                // --host H:P
-    const char *addr;                // --addr A:P
-    const char *socket_path;         // --socket-path P
-    const char *count;               // --count N
-    const char *interval;            // --interval MS
-    const char *seconds;             // --seconds N
-    const char *only;                // --only TEST
-    const char *bytes;               // --bytes N
-    const char *congestion;          // --congestion NAME
-    const char *to;                  // --to DIR
-    const char *store;               // --store DIR
-    const char *args[CLI_ARGS_MAX];  // positional
+    bool relay_only;                          // --relay-only
+    bool direct_only;                         // --direct-only
+    const char *relay_token;                  // --relay-token TEXT, for all relays
+    const char *relay_tokens[CLI_RELAY_MAX];  // for one each: when several are given, each after its --relay
+    const char *ca_file;                      // --ca-file FILE
+    const char *proxy;                        // --proxy URL
+    bool proxy_from_env;                      // --proxy-from-env
+    bool json;                                // --json
+    int verbose;                              // -v, repeatable
+    bool receive_only;                        // --recv-only
+    const char *custom_alpn;                  // --custom-alpn HEX or utf8:TEXT
+    const char *host;                         // --host H:P
+    const char *addr;                         // --addr A:P
+    const char *socket_path;                  // --socket-path P
+    const char *count;                        // --count N
+    const char *interval;                     // --interval MS
+    const char *seconds;                      // --seconds N
+    const char *only;                         // --only TEST
+    const char *bytes;                        // --bytes N
+    const char *congestion;                   // --congestion NAME
+    const char *to;                           // --to DIR
+    const char *store;                        // --store DIR
+    const char *args[CLI_ARGS_MAX];           // positional
     size_t arg_count;
 } cli_options;
 

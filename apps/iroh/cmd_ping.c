@@ -110,8 +110,9 @@ static int serve_until_signal(server *v, const cli_options *o) {
     char ticket[CLI_TICKET_MAX];
     if (!cli_ticket(v->endpoint, o, ticket))
         return EXIT_FAILED;
-    cli_note("Answering. To ping, use:\niroh ping %s", ticket);
+    // Before anybody can know that we are there, and end us.
     watcher signals = watcher_of_fd(cli_signals_fd(), on_signal, &v->poller);
+    cli_note("Answering. To ping, use:\niroh ping %s", ticket);
     watcher accepting = watcher_of_endpoint(v->endpoint, on_endpoint, v);
     int r = poller_set(&v->poller, &signals, IROH_POLL_READ);
     if (r == 0)
@@ -164,6 +165,24 @@ static int round_trip(iroh_connection *c) {
     return r;
 }
 
+// What has become of the paths since the last time, for whoever watches.
+static void tell_paths(const pinger *p) {
+    static const char *const words[] = {
+        [IROH_PATH_OPENED] = "opened", [IROH_PATH_CLOSED] = "closed", [IROH_PATH_SELECTED] = "selected"};
+    iroh_path_event e;
+    while (iroh_connection_path_event(p->connection, 0, &e) == 0) {
+        if (e.missed > 0)
+            cli_note("(%llu changes of paths were missed)", (unsigned long long)e.missed);
+        cli_note("path %llu to %s (%s) %s", (unsigned long long)e.path.id, e.path.remote,
+                 e.path.relay ? "relay" : "direct", words[e.kind]);
+    }
+}
+
+static void on_path(watcher *w, unsigned revents) {
+    (void)revents;
+    tell_paths(w->owner);
+}
+
 // The waiting goes on serving the connection; Ctrl-C ends it.
 static int pause_between(pinger *p) {
     uint64_t now = cli_now_ns(), end = now + p->interval_ms * UINT64_C(1000000);
@@ -189,6 +208,8 @@ static int ping_once(pinger *p) {
         printf("pong from %s (%s): %llu.%03llu ms\n", remote, cli_path_kind(p->connection),
                (unsigned long long)us / 1000, (unsigned long long)us % 1000);
     (void)fflush(stdout);
+    if (!p->json)
+        tell_paths(p);
     return 0;
 }
 
@@ -238,9 +259,14 @@ static int ping(pinger *p, const iroh_addr *peer) {
         return cli_failed("cannot connect", r);
     watcher signals = watcher_of_fd(cli_signals_fd(), on_signal, &p->poller);
     watcher closing = watcher_of_connection(p->connection, on_signal, &p->poller);
+    watcher paths = watcher_of_connection(p->connection, on_path, p);
     r = poller_set(&p->poller, &signals, IROH_POLL_READ);
     if (r == 0)
         r = poller_set(&p->poller, &closing, IROH_POLL_CLOSED);
+    if (r == 0 && !p->json)
+        r = poller_set(&p->poller, &paths, IROH_POLL_PATH);
+    if (!p->json)
+        tell_paths(p);
     if (r == 0)
         r = ping_all(p);
     int status = r == 0 && p->answered > 0 ? EXIT_OK : EXIT_FAILED;

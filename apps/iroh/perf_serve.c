@@ -251,9 +251,10 @@ static int serve(server *v, const cli_options *o) {
     char ticket[CLI_TICKET_MAX];
     if (!cli_ticket(v->endpoint, o, ticket))
         return EXIT_FAILED;
-    cli_note("Serving. To measure, use:\niroh perf run %s", ticket);
-    watcher accepting = watcher_of_endpoint(v->endpoint, on_endpoint, v);
+    // Before anybody can know that we are there, and end us.
     watcher signals = watcher_of_fd(cli_signals_fd(), on_signal, v);
+    watcher accepting = watcher_of_endpoint(v->endpoint, on_endpoint, v);
+    cli_note("Serving. To measure, use:\niroh perf run %s", ticket);
     int r = poller_set(&v->poller, &accepting, IROH_POLL_ACCEPT_BI);
     if (r == 0)
         r = poller_set(&v->poller, &signals, IROH_POLL_READ);

@@ -91,6 +91,25 @@ static int tear_down(void **state) {
     return 0;
 }
 
+static void move(const char *to, const char *from) {
+    char line[64];
+    (void)snprintf(line, sizeof line, "addr add %s/24 dev ve0", to);
+    netns_ip(line);
+    (void)snprintf(line, sizeof line, "addr del %s/24 dev ve0", from);
+    netns_ip(line);
+    netns_ip("route replace default dev ve0");
+}
+
+// The next event of this kind of a path to `host`; what else happens is passed over.
+static iroh_path_event wait_for_event(iroh_connection *c, int kind, const char *host, uint64_t *missed) {
+    iroh_path_event e;
+    do {
+        assert_int_equal(iroh_connection_path_event(c, LONG_MS, &e), 0);
+        *missed += e.missed;
+    } while (e.kind != kind || strncmp(e.path.remote, host, strlen(host)) != 0);
+    return e;
+}
+
 // --- Cases
 
 // Without the monitor the endpoints are told.
@@ -105,14 +124,18 @@ static void direct_path_moves_to_the_new_address(bool client_thread, bool monito
     c = duo_connect(client, server);
     assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &s), 0);
     wait_for_path_to(client, c, FIRST);
-    netns_ip("addr add " SECOND "/24 dev ve0");
-    netns_ip("addr del " FIRST "/24 dev ve0");
-    netns_ip("route replace default dev ve0");
+    move(SECOND, FIRST);
+    uint64_t missed = 0;
+    (void)wait_for_event(c, IROH_PATH_OPENED, FIRST, &missed);
     if (!monitor) {
         assert_int_equal(iroh_endpoint_network_change(server), 0);
         assert_int_equal(iroh_endpoint_network_change(client), 0);
     }
     wait_for_path_to(client, c, SECOND);
+    // The old path is told of as opened before and as closed now, with what it carried.
+    iroh_path_event closed = wait_for_event(c, IROH_PATH_CLOSED, FIRST, &missed);
+    assert_true(closed.path.bytes_sent > 0);
+    assert_int_equal(missed, 0);
     assert_true(names(client, SECOND) && !names(client, FIRST));
     iroh_connection_free(c);
     iroh_connection_free(s);
@@ -139,6 +162,44 @@ static void paths_move_when_told(void **state) {
     direct_path_moves_to_the_new_address(OWN_THREAD, false);
 }
 
+static void events_that_nobody_took_are_counted(void **state) {
+    (void)state;
+    char url[64];
+    netns_needed();
+    iroh_relay *relay = relay_on("127.0.0.1", url);
+    iroh_endpoint *server = roamer(url, OWN_THREAD, false), *client = roamer(url, OWN_THREAD, false);
+    iroh_connection *s, *c;
+    iroh_path_event e;
+    uint64_t missed = 0, taken = 0;
+    assert_int_equal(iroh_endpoint_wait_online(server, LONG_MS), 0);
+    assert_int_equal(iroh_endpoint_wait_online(client, LONG_MS), 0);
+    duo_accept_all(server);
+    c = duo_connect(client, server);
+    assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &s), 0);
+    wait_for_path_to(client, c, FIRST);
+    assert_int_equal(iroh_connection_path_event(c, LONG_MS, &e), 0);
+    // Each move opens a path, selects it and closes another.
+    for (int i = 0; i < 8; i++) {
+        const char *to = i % 2 == 0 ? SECOND : FIRST, *from = i % 2 == 0 ? FIRST : SECOND;
+        move(to, from);
+        assert_int_equal(iroh_endpoint_network_change(server), 0);
+        assert_int_equal(iroh_endpoint_network_change(client), 0);
+        wait_for_path_to(client, c, to);
+    }
+    while (iroh_connection_path_event(c, 0, &e) == 0) {
+        missed += e.missed;
+        assert_true(taken == 0 || e.missed == 0);
+        taken++;
+    }
+    assert_int_equal(taken, IROH_PATH_EVENTS_MAX);
+    assert_true(missed > 0);
+    iroh_connection_free(c);
+    iroh_connection_free(s);
+    iroh_endpoint_free(client);
+    iroh_endpoint_free(server);
+    iroh_relay_stop(relay);
+}
+
 static void relay_from_a_gone_address_is_dialled_anew(void **state) {
     (void)state;
     char url[64];
@@ -147,9 +208,7 @@ static void relay_from_a_gone_address_is_dialled_anew(void **state) {
     iroh_relay *relay = relay_on(FIRST, url);
     iroh_endpoint *ep = roamer(url, OWN_THREAD, true);
     assert_int_equal(iroh_endpoint_wait_online(ep, LONG_MS), 0);
-    netns_ip("addr add " SECOND "/24 dev ve0");
-    netns_ip("addr del " FIRST "/24 dev ve0");
-    netns_ip("route replace default dev ve0");
+    move(SECOND, FIRST);
     for (int ms = 0; status.connected && ms < LONG_MS; ms += STEP_MS) {
         pass(ep);
         assert_true(iroh_endpoint_home_relay(ep, NULL, 0, &status) > 0);
@@ -167,6 +226,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(paths_move_with_a_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paths_move_without_a_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paths_move_when_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(events_that_nobody_took_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(relay_from_a_gone_address_is_dialled_anew, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("endpoint_network", tests, NULL, NULL);
