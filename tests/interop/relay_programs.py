@@ -4,6 +4,7 @@ import datetime
 import fcntl
 import hashlib
 import http.client
+import ipaddress
 import os
 import pathlib
 import re
@@ -29,8 +30,9 @@ def wait_for(condition, what, patience=PATIENCE):
         time.sleep(0.02)
 
 
-def make_certificates(folder):
-    """An authority and its certificate for localhost: the paths of both certificates and of the second one's key."""
+def make_certificates(folder, addresses=()):
+    """An authority and its certificate for localhost, and for addresses: the paths of both certificates and of the second
+    one's key."""
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
@@ -51,7 +53,8 @@ def make_certificates(folder):
     contents = {
         "ca.crt": certificate("authority", keys[0], "authority", keys[0], x509.BasicConstraints(True, None)),
         "relay.crt": certificate("localhost", keys[1], "authority", keys[0],
-                                 x509.SubjectAlternativeName([x509.DNSName("localhost")])),
+                                 x509.SubjectAlternativeName([x509.DNSName("localhost"), *map(x509.IPAddress, map(
+                                     ipaddress.ip_address, addresses))])),
         "relay.key": keys[1].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                            serialization.NoEncryption()),
     }
@@ -64,7 +67,7 @@ class Server:
     """The program with a configuration of its own; its ports are known before it starts."""
 
     def __init__(self, program, settings="", tls=False, certificate=None, tables="", environment=None,
-                 prefix=()):
+                 prefix=(), host="127.0.0.1"):
         self.folder = tempfile.TemporaryDirectory()
         self.http, self.https, self.quic, self.metrics = (free_port() for _ in range(4))
         self.ca = None
@@ -73,7 +76,7 @@ class Server:
         if tls:
             self.ca, chain, key = certificate or make_certificates(self.folder.name)
             lines += ["enable_quic_addr_discovery = true", tables, "[tls]", 'cert_mode = "Manual"',
-                      f'https_bind_addr = "127.0.0.1:{self.https}"', f'quic_bind_addr = "127.0.0.1:{self.quic}"',
+                      f'https_bind_addr = "{host}:{self.https}"', f'quic_bind_addr = "{host}:{self.quic}"',
                       f'manual_cert_path = "{chain}"', f'manual_key_path = "{key}"']
         else:
             lines.append(tables)
