@@ -93,6 +93,8 @@ static const char **value_place(cli_options *o, const char *name) {
         return &o->bind[o->bind_count++];
     if (strcmp(name, "--relay") == 0)
         return &o->relay[o->relay_count++];
+    if (strcmp(name, "--relay-quic") == 0 && o->relay_count > 0)
+        return &o->relay_quic[o->relay_count - 1];
     if (strcmp(name, "--relay-token") == 0)
         return o->relay_count > 0 ? &o->relay_tokens[o->relay_count - 1] : &o->relay_token;
     return NULL;
@@ -188,6 +190,7 @@ static bool check_relays(cli_options *o) {
             continue;
         }
         o->relay_tokens[kept] = o->relay_tokens[i];
+        o->relay_quic[kept] = o->relay_quic[i];
         o->relay[kept++] = o->relay[i];
     }
     o->relay_count = kept;
@@ -202,6 +205,18 @@ static bool check_relays(cli_options *o) {
         return true;
     }
     return false;
+}
+
+// Whether there is QUIC address discovery, and where.
+static bool check_quic_ports(cli_options *o) {
+    for (size_t i = 0; i < o->relay_count; i++) {
+        uint64_t port = 0;
+        bool none = o->relay_quic[i] != NULL && strcmp(o->relay_quic[i], "none") == 0;
+        if (!none && !cli_number("--relay-quic", o->relay_quic[i], 1, UINT16_MAX, 0, &port))
+            return false;
+        o->relay_quic_port[i] = none ? IROH_NO_QUIC : (int)port;
+    }
+    return true;
 }
 
 bool cli_parse(cli_options *o, int argc, char **argv, int first) {
@@ -232,7 +247,7 @@ bool cli_parse(cli_options *o, int argc, char **argv, int first) {
         }
         *place = argv[++i];
     }
-    return check_relays(o) && check_values(o);
+    return check_relays(o) && check_values(o) && check_quic_ports(o);
 }
 
 bool cli_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *out) {
@@ -349,6 +364,7 @@ iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_
     c.relay_count = o->relay_count;
     c.relay_token = o->relay_token;
     c.relay_tokens = o->relay_tokens;
+    c.relay_quic_ports = o->relay_quic_port;
     c.ca_file = o->ca_file;
     c.proxy = o->proxy;
     c.proxy_from_env = o->proxy_from_env;

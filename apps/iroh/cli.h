@@ -22,6 +22,8 @@ typedef struct cli_options {
     bool direct_only;                         // --direct-only
     const char *relay_token;                  // --relay-token TEXT, for all relays
     const char *relay_tokens[CLI_RELAY_MAX];  // for one each: when several are given, each after its --relay
+    const char *relay_quic[CLI_RELAY_MAX];    // --relay-quic PORT|none, after the --relay that it is for
+    int relay_quic_port[CLI_RELAY_MAX];       // the same as numbers
     const char *ca_file;                      // --ca-file FILE
     const char *proxy;                        // --proxy URL
     bool proxy_from_env;                      // --proxy-from-env
@@ -84,6 +86,7 @@ double cli_cpu_seconds(void);  // of this process, user and system
 int cmd_id(const cli_options *o);
 int cmd_ticket(const cli_options *o);
 int cmd_pipe(const cli_options *o);
+int cmd_net(const cli_options *o);
 int cmd_ping(const cli_options *o);
 int cmd_perf(const cli_options *o);
 int cmd_send(const cli_options *o);

@@ -29,6 +29,7 @@ static const command commands[] = {
      "  blob get TICKET                      fetch into the store\n"
      "  blob export HASH --to FILE           write a file\n"
      "  blob list | gc | verify              what is there; remove what no tag keeps; check it all (and repair)"},
+    {"net", cmd_net, "net                                  what relays tell of this machine's network"},
     {"ping", cmd_ping, "ping TICKET | ping serve             measure round trips (--count N, --interval MS)"},
     {"perf", cmd_perf,
      "perf serve                           answer measurements\n"
@@ -52,6 +53,8 @@ static void usage(FILE *to) {
                   "  --relay URL      be reachable through this relay; also: default, staging (public ones) or none; "
                   "repeatable\n"
                   "  --relay-token T  what the relay wants to hear; of several, each follows its --relay\n"
+                  "  --relay-quic P   the UDP port of its QUIC address discovery, 7842 if not given, or none; follows "
+                  "its --relay\n"
                   "  --ca-file FILE   roots to trust for relays instead of the system's\n"
                   "  --proxy URL      reach relays through this HTTP or SOCKS proxy, [USER:PASSWORD@]HOST:PORT\n"
                   "  --proxy-from-env through that of HTTP_PROXY, http_proxy, HTTPS_PROXY or https_proxy\n"
