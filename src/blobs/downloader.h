@@ -56,12 +56,12 @@ typedef struct transfer {
     uint8_t *bytes;  // of the request
     size_t len, sent;
     incoming *in;
-    uint64_t came, blobs;  // of data and blobs, as far as told
-    uint64_t index;        // of the blob on its way, as far as told
-    uint64_t claimed;      // size of the blob on its way, as far as told
-    uint64_t heard;        // ns
-    unsigned events;       // that are waited for, of the stream, or without one of the connection
-    size_t item;           // SIZE_MAX: none
+    uint64_t came;     // of data, as far as told
+    uint64_t index;    // of the blob on its way, as far as told
+    uint64_t claimed;  // size of the blob on its way, as far as told
+    uint64_t heard;    // ns
+    unsigned events;   // that are waited for, of the stream, or without one of the connection
+    size_t item;       // SIZE_MAX: none
 } transfer;
 
 struct iroh_download {

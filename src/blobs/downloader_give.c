@@ -124,6 +124,12 @@ static int move_all(ranges *from, const ranges *moved) {
     return r;
 }
 
+// One group, or what lies beyond any blob and stands for the last chunk.
+static bool is_narrow(const ranges *chunks) {
+    range first = ranges_count(chunks) == 1 ? ranges_items(chunks)[0] : (range){0, BAO_END};
+    return first.start > BAO_SIZE_MAX / BAO_CHUNK || first.end - first.start <= BAO_GROUP_CHUNKS;
+}
+
 static int give_chunks(plan_blob *b, const sieve *f, uint64_t most, plan_span *s) {
     int r = 0;
     for (size_t i = 0; i < ranges_count(&b->todo) && r == 0; i++) {
@@ -140,6 +146,7 @@ static int give_chunks(plan_blob *b, const sieve *f, uint64_t most, plan_span *s
     }
     s->blob = b->number;
     s->size = b->size;
+    s->narrow = is_narrow(&s->chunks);
     return r == 0 ? move_all(&b->todo, &s->chunks) : r;
 }
 
@@ -156,6 +163,7 @@ static int give_blobs(plan *p, const sieve *f, uint64_t most, plan_span *s) {
             item.start = end;
         }
     }
+    s->narrow = pick_count(&s->blobs) == 1;
     return r == 0 ? move_all(&p->blobs, &s->blobs) : r;
 }
 
@@ -197,6 +205,7 @@ static int give(plan *p, size_t provider, uint64_t now, plan_span **out) {
         uint64_t chunks = share(p, visible_chunks(&b->todo, b->size));
         if (chunks < PLAN_LEAST_BYTES / BAO_CHUNK || b->size == 0)
             chunks = b->size == 0 ? PLAN_FIRST_BYTES / BAO_CHUNK : PLAN_LEAST_BYTES / BAO_CHUNK;
+        chunks = v->misses >= PLAN_CAREFUL ? BAO_GROUP_CHUNKS : chunks;
         int r = span_new(p, provider, now, out);
         return r == 1 && (r = give_chunks(b, &f, time_min(chunks, most / BAO_CHUNK), *out)) == 0 ? 1 : r;
     }
@@ -204,7 +213,7 @@ static int give(plan *p, size_t provider, uint64_t now, plan_span **out) {
     if (!passes(&f, &p->blobs, 0))
         return 0;
     uint64_t count = time_min(share(p, pick_count(&p->blobs)), most / whole_size(p));
-    count = count == 0 ? 1 : time_min(count, PLAN_BLOBS_MAX);
+    count = count == 0 || v->misses >= PLAN_CAREFUL ? 1 : time_min(count, PLAN_BLOBS_MAX);
     int r = span_new(p, provider, now, out);
     return r == 1 && (r = give_blobs(p, &f, count, *out)) == 0 ? 1 : r;
 }
@@ -330,7 +339,7 @@ static int take_over(plan *p, size_t thief, uint64_t now) {
     const plan_provider *v = p->providers[thief];
     uint64_t left;
     plan_span *s = find_latest(p, thief, now, &left);
-    if (s == NULL || left <= 2 * v->latency + PLAN_AHEAD_MS * NS_PER_MS)
+    if (s == NULL || left <= 2 * v->latency + PLAN_TAKE_MS * NS_PER_MS)
         return 0;
     if (left == TIME_NEVER)
         return put_away(p, s->provider, now);
@@ -407,7 +416,7 @@ static bool forget_doubts(plan *p) {
     for (size_t i = 0; i < p->count; i++) {
         plan_provider *v = p->providers[i];
         any |= v->state != PLAN_OUT && ranges_count(&v->doubts) > 0;
-        v->misses = 0;
+        v->misses = v->misses < PLAN_CAREFUL ? v->misses : PLAN_CAREFUL;
         ranges_clear(&v->doubts);
         for (list_link *l = v->holes.next; l != &v->holes; l = l->next) {
             plan_hole *h = list_entry(l, plan_hole, link);

@@ -181,6 +181,11 @@ plan_hole *plan_find_hole(const plan_provider *v, uint64_t blob) {
     return NULL;
 }
 
+// How many groups or blobs are doubted after one that is lacked.
+static uint64_t doubted(const plan_provider *v) {
+    return UINT64_C(1) << (v->misses - (v->misses >= PLAN_CAREFUL ? PLAN_CAREFUL - 1 : 0));
+}
+
 static plan_hole *make_hole(plan_provider *v, uint64_t blob) {
     plan_hole *h = plan_find_hole(v, blob);
     if (h != NULL || (h = calloc(1, sizeof *h)) == NULL)
@@ -277,7 +282,7 @@ int plan_came(plan *p, plan_span *s, uint64_t number, uint64_t bytes, uint64_t m
     int r = pass(p, s, number);
     if (more > 0) {
         measure(v, s, more, now);
-        v->failures = v->misses = 0;
+        v->failures = 0;
         v->heard = s->heard = now;
         s->bytes += more;
     }
@@ -343,29 +348,30 @@ int plan_put_back(plan *p, plan_span *s) {
     return r;
 }
 
-// How much is doubted after so many misses, the thing itself included.
-static uint64_t doubted(unsigned misses) {
-    return UINT64_C(1) << (misses < MISSES_MAX ? misses : MISSES_MAX);
-}
-
+// What was asked for and has not come is doubted. It is lacked for certain when nothing else was asked for: with the end
+// of an answer, what came before it may be lost.
 static int miss_chunks(plan_provider *v, const plan_span *s) {
-    uint64_t first = ranges_items(&s->chunks)[0].start;
-    uint64_t start = first - first % BAO_GROUP_CHUNKS;
+    range first = ranges_items(&s->chunks)[0];
+    uint64_t start = first.start - first.start % BAO_GROUP_CHUNKS, end = start + BAO_GROUP_CHUNKS;
     plan_hole *h = make_hole(v, s->blob);
     if (h == NULL)
         return IROH_ERR_NOMEM;
-    if (first > BAO_LAST - BAO_GROUP_CHUNKS * doubted(MISSES_MAX))
-        return ranges_add(&h->lacks, first, BAO_END);
-    int r = ranges_add(&h->lacks, start, start + BAO_GROUP_CHUNKS);
-    return r == 0 ? ranges_add(&h->doubts, start, start + BAO_GROUP_CHUNKS * doubted(v->misses)) : r;
+    if (!s->narrow || s->bytes > 0)
+        return add_all(&h->doubts, &s->chunks);
+    if (end < start || first.end > end)
+        return ranges_add(&h->lacks, first.start, first.end);
+    int r = ranges_add(&h->lacks, start, end);
+    return r == 0 ? ranges_add(&h->doubts, start, start + BAO_GROUP_CHUNKS * doubted(v)) : r;
 }
 
 static int miss_blobs(plan_provider *v, const plan_span *s) {
     uint64_t first = ranges_items(&s->blobs)[0].start;
     if (s->current == first && s->current_bytes > 0)
         return 0;  // it has the beginning; the rest will be asked for in parts
+    if (!s->narrow || s->bytes > 0)
+        return add_all(&v->doubts, &s->blobs);
     int r = ranges_add(&v->lacks, first, first + 1);
-    return r == 0 ? ranges_add(&v->doubts, first, first + doubted(v->misses)) : r;
+    return r == 0 ? ranges_add(&v->doubts, first, first + doubted(v)) : r;
 }
 
 static int miss(plan *p, plan_span *s) {
@@ -403,6 +409,8 @@ int plan_end(plan *p, plan_span *s, int error, uint64_t now) {
     if (error == 0) {
         if (v->rate == 0)
             v->rate = plan_rate_of(s->bytes, now - s->began);
+        if (v->misses > 0)
+            v->misses = v->misses < PLAN_CAREFUL ? v->misses - 1 : PLAN_CAREFUL - 1;
         p->whole_count += pick_count(&s->blobs);
         ranges_clear(&s->chunks);
         ranges_clear(&s->blobs);

@@ -31,12 +31,15 @@
 #define PLAN_LOOK_MS 100     // between two looks for something to take over
 #define PLAN_BACKOFF_MS 250  // before the second try, and twice as long before each later one
 #define PLAN_BACKOFF_MAX_MS 10000
+#define PLAN_TAKE_MS 250     // that a span must have left for its end to be taken over, and twice the other's latency
+#define PLAN_CAREFUL 2       // after so many misses in a row a provider is asked for one group or blob at a time
 #define PLAN_BLOBS_MAX 8192  // whole blobs in a span
 #define PLAN_RANGES_MAX 256  // ranges of chunks in a span
 
 typedef struct plan_span {
     list_link link;  // of its provider
     size_t provider;
+    bool narrow;                      // nothing but one group or one blob was asked for
     uint64_t began, heard;            // ns: when it was given out, and when something came last
     uint64_t bytes;                   // that came
     uint64_t blob;                    // whose chunks are in `chunks`
@@ -69,12 +72,13 @@ enum { PLAN_WAITS, PLAN_DIALS, PLAN_UP, PLAN_OUT };
 
 typedef struct plan_provider {
     int state;
-    int error;                  // the latest
-    unsigned failures, misses;  // since it last gave something: tries that failed, and blobs or chunks that it had not
-    uint64_t retry_at;          // PLAN_WAITS
-    uint64_t rate;              // bytes per second, 0 while unknown
-    uint64_t latency;           // ns from asking to the first bytes
-    uint64_t heard;             // ns: when something came last, or it was first asked again
+    int error;          // the latest
+    unsigned failures;  // tries in a row that gave nothing
+    unsigned misses;    // answers that ended before something it had not; fewer again with each whole one
+    uint64_t retry_at;  // PLAN_WAITS
+    uint64_t rate;      // bytes per second, 0 while unknown
+    uint64_t latency;   // ns from asking to the first bytes
+    uint64_t heard;     // ns: when something came last, or it was first asked again
     uint64_t window_at, window_bytes;  // that the rate is measured over
     list_link spans;
     unsigned span_count;

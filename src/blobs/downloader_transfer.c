@@ -163,7 +163,8 @@ int transfer_drop(download_run *run, transfer *t) {
     return plan_give_back(&run->plan, s);
 }
 
-static void report(const download_run *run) {
+static void report(download_run *run) {
+    run->progress.blobs = run->plan.whole_count + pick_count(&run->finished);
     if (run->options->progress != NULL)
         run->options->progress(run->options->user, &run->progress);
 }
@@ -179,11 +180,9 @@ static int learn_size(download_run *run, const plan_span *s) {
         r = iroh_store_status(run->store, &hash, &status);
     if (r != 0 || (status.state != IROH_BLOB_COMPLETE && !status.size_proven))
         return r;
-    if (status.state == IROH_BLOB_COMPLETE && !pick_has(&run->finished, s->blob)) {
-        run->progress.blobs++;
-        report(run);
+    // Blobs in parts are counted when all of their parts are there.
+    if (status.state == IROH_BLOB_COMPLETE)
         r = ranges_add(&run->finished, s->blob, s->blob + 1);
-    }
     return r == 0 ? plan_size(&run->plan, s->blob, status.size, true) : r;
 }
 
@@ -197,6 +196,8 @@ int transfer_end(download_run *run, transfer *t, int error) {
         v->told.error = error;
     if (r == 0)
         r = plan_end(&run->plan, s, error, run->now);
+    if (r == 0 && error == 0)
+        report(run);
     if (r == 0 && error == IROH_ERR_NOT_FOUND && blob != UINT64_MAX)
         r = source_observe(run, v, blob);
     return r;
@@ -207,7 +208,9 @@ int transfer_end(download_run *run, transfer *t, int error) {
 static int share_large(download_run *run, const transfer *t, const incoming_state *state) {
     ranges wanted = RANGES_INIT;
     bool complete;
-    int r = all_chunks(&wanted);
+    int r = learn_size(run, t->span);  // of one that was shared before
+    if (r == 0)
+        r = all_chunks(&wanted);
     if (r == 0)
         r = missing_chunks(run->store, &state->hash, &wanted, NULL, &complete);
     if (r == 0)
@@ -234,10 +237,6 @@ static void count(download_run *run, transfer *t, const incoming_state *state) {
     p->bytes += state->bytes - t->came;
     t->source->told.bytes += state->bytes - t->came;
     t->came = state->bytes;
-    // Blobs in parts are counted when all of their parts are there.
-    if (t->span->blob == UINT64_MAX)
-        p->blobs += state->blobs - t->blobs;
-    t->blobs = state->blobs;
     p->index = state->index;
     p->size = state->size;
     t->source->told.rate = run->plan.providers[t->source->number]->rate;

@@ -1,0 +1,199 @@
+// Downloads of hash sequences from several providers at once, and several downloads at once.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "unit/blobs_scene_support.h"
+
+// Sequences
+
+#define CHILDREN 2000
+#define BIG 1234  // the child that is large
+
+static size_t child_size(size_t i) {
+    return i == BIG ? 6000000 : i % 50 == 7 ? 20000 + i : i;
+}
+
+// With `modulo` > 0 only the children whose number leaves that rest are there.
+static iroh_content add_sequence(iroh_store *s, size_t modulo, size_t rest) {
+    iroh_batch *batch;
+    iroh_hash *hashes = malloc(CHILDREN * sizeof *hashes), root;
+    iroh_add_options o = {.format = IROH_BLOB_HASH_SEQ};
+    assert_non_null(hashes);
+    assert_int_equal(iroh_batch_new(s, &batch), 0);
+    for (size_t i = 0; i < CHILDREN; i++) {
+        uint8_t *data = blobs_data(child_size(i));
+        iroh_add_options child = {.batch = batch};
+        if (modulo == 0 || i % modulo == rest)
+            assert_int_equal(iroh_store_add_bytes(s, data, child_size(i), &child, &hashes[i]), 0);
+        else
+            iroh_hash_of(data, child_size(i), &hashes[i]);
+        free(data);
+    }
+    assert_int_equal(iroh_store_add_bytes(s, hashes, CHILDREN * sizeof *hashes, &o, &root), 0);
+    iroh_batch_free(batch);
+    free(hashes);
+    return blobs_seq(root);
+}
+
+static void assert_sequence_there(iroh_store *s, const iroh_content *content) {
+    assert_int_equal(iroh_content_is_complete(s, content), 1);
+    for (size_t i = 0; i < CHILDREN; i += 111)
+        blobs_assert_there(s, child_size(i));
+}
+
+static void children_are_shared_out(void **state) {
+    (void)state;
+    scene s;
+    iroh_content content = {{{0}}, 0};
+    scene_open(&s, 3, 4000000);
+    for (size_t i = 0; i < s.count; i++)
+        content = add_sequence(s.parties[i].store, 0, 0);
+    scene_want(&s, content);
+    assert_int_equal(scene_fetch(&s), 0);
+    assert_sequence_there(s.here, &content);
+    assert_int_equal(s.last.count, CHILDREN + 1);
+    // The empty one need not come, and one that was asked of two counts as there for the second.
+    assert_in_range(s.last.blobs, CHILDREN - 50, CHILDREN);
+    for (size_t i = 0; i < s.count; i++)
+        assert_true(scene_source(&s, i).bytes > 500000);
+    scene_free(&s);
+}
+
+// Each child is in one of three stores, and nowhere else.
+static void children_come_from_whoever_has_them(void **state) {
+    (void)state;
+    scene s;
+    iroh_content content = {{{0}}, 0};
+    scene_open(&s, 3, 0);
+    for (size_t i = 0; i < s.count; i++)
+        content = add_sequence(s.parties[i].store, 3, i);
+    scene_want(&s, content);
+    assert_int_equal(scene_fetch(&s), 0);
+    assert_sequence_there(s.here, &content);
+    scene_free(&s);
+}
+
+static void a_child_of_nobody_is_not_found(void **state) {
+    (void)state;
+    scene s;
+    iroh_content content = {{{0}}, 0};
+    scene_open(&s, 2, 0);
+    for (size_t i = 0; i < s.count; i++)
+        content = add_sequence(s.parties[i].store, 3, i);
+    scene_want(&s, content);
+    assert_int_equal(scene_fetch(&s), IROH_ERR_NOT_FOUND);
+    assert_int_equal(iroh_content_is_complete(s.here, &content), 0);
+    scene_free(&s);
+}
+
+static void what_is_no_sequence_is_refused(void **state) {
+    (void)state;
+    scene s;
+    scene_open(&s, 2, 0);
+    iroh_content content = scene_everywhere(&s, 100);
+    content.format = IROH_BLOB_HASH_SEQ;
+    scene_want(&s, content);
+    assert_int_equal(scene_fetch(&s), IROH_ERR_LENGTH);
+    scene_free(&s);
+}
+
+// Several downloads
+
+typedef struct job {
+    scene *scene;
+    iroh_content content;
+    pthread_t thread;
+} job;
+
+static void *run_job(void *user) {
+    job *j = user;
+    iroh_download *d;
+    thread_check(iroh_download_new(j->scene->downloader, &j->content, &d) == 0, "download");
+    for (size_t i = 0; i < j->scene->count; i++) {
+        iroh_addr *a;
+        thread_check(iroh_endpoint_addr(j->scene->parties[i].ep, &a) == 0, "address");
+        thread_check(iroh_download_add(d, a) == 0, "add");
+        iroh_addr_free(a);
+    }
+    thread_check(iroh_download_run(d, 0, NULL) == 0, "run");
+    iroh_download_free(d);
+    return NULL;
+}
+
+static atomic_uint greeted;
+
+static int on_connected(void *user, iroh_connection *c) {
+    (void)user;
+    (void)c;
+    greeted++;
+    return 0;
+}
+
+// They run at the same time over the same connections.
+static void downloads_share_connections(void **state) {
+    (void)state;
+    scene s;
+    job jobs[6];
+    iroh_downloader_options o;
+    scene_open(&s, 2, 0);
+    iroh_downloader_options_default(&o);
+    o.on_connected = on_connected;
+    greeted = 0;
+    scene_downloader(&s, &o);
+    for (size_t i = 0; i < 6; i++)
+        jobs[i] = (job){.scene = &s, .content = scene_everywhere(&s, SIZE + i)};
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&jobs[i].thread, NULL, run_job, &jobs[i]), 0);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(pthread_join(jobs[i].thread, NULL), 0);
+        blobs_assert_there(s.here, SIZE + i);
+    }
+    assert_true(greeted >= 1 && greeted <= 2);
+    scene_free(&s);
+}
+
+static int refuse(void *user, iroh_connection *c) {
+    (void)user;
+    (void)c;
+    return IROH_ERR_ACCESS;
+}
+
+static void connections_may_be_refused(void **state) {
+    (void)state;
+    scene s;
+    iroh_downloader_options o;
+    scene_open(&s, 1, 0);
+    iroh_downloader_options_default(&o);
+    o.on_connected = refuse;
+    scene_downloader(&s, &o);
+    scene_want(&s, scene_everywhere(&s, 1000));
+    assert_int_equal(scene_fetch(&s), IROH_ERR_ACCESS);
+    scene_free(&s);
+}
+
+// An endpoint without a thread of its own is driven by the call.
+static void endpoints_without_a_thread_do(void **state) {
+    (void)state;
+    scene s;
+    iroh_endpoint_config config;
+    scene_open(&s, 2, 0);
+    iroh_downloader_free(s.downloader);
+    iroh_endpoint_free(s.client);
+    duo_config(&config, NO_THREAD);
+    s.client = duo_bind(&config);
+    assert_int_equal(iroh_downloader_new(s.client, s.here, NULL, &s.downloader), 0);
+    scene_want(&s, scene_everywhere(&s, SIZE));
+    assert_int_equal(scene_fetch(&s), 0);
+    blobs_assert_there(s.here, SIZE);
+    scene_free(&s);
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(children_are_shared_out),        cmocka_unit_test(children_come_from_whoever_has_them),
+        cmocka_unit_test(a_child_of_nobody_is_not_found), cmocka_unit_test(what_is_no_sequence_is_refused),
+        cmocka_unit_test(downloads_share_connections),    cmocka_unit_test(connections_may_be_refused),
+        cmocka_unit_test(endpoints_without_a_thread_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
