@@ -137,3 +137,43 @@ bool relay_wire_silent(relay_wire *w) {
     ws_message m;
     return !relay_wire_next(w, &m);
 }
+
+void relay_wire_ping(relay_wire *w, const char data[static RELAY_PING], uint64_t now) {
+    const relay_frame f = {.type = RELAY_PING_FRAME, .data = (const uint8_t *)data, .len = RELAY_PING};
+    assert_int_equal(relay_wire_frame(w, &f, now), 0);
+}
+
+// --- One hub
+
+relay_hub relay_one_hub;
+static relay_random randomness;
+
+void relay_one_hub_start(uint32_t rx_rate) {
+    relay_hub_config config;
+    relay_random_init(&randomness, 1);
+    relay_hub_config_default(&config);
+    config.random = &randomness.source;
+    config.rx_rate = rx_rate;
+    assert_int_equal(relay_hub_init(&relay_one_hub, &config), 0);
+}
+
+int relay_one_hub_set_up(void **state) {
+    (void)state;
+    relay_one_hub_start(0);
+    return 0;
+}
+
+int relay_one_hub_tear_down(void **state) {
+    (void)state;
+    assert_int_equal(relay_one_hub.sessions, 0);
+    assert_int_equal(relay_one_hub.routes.count, 0);
+    relay_hub_dispose(&relay_one_hub);
+    return 0;
+}
+
+unsigned relay_wire_wants(const relay_wire *w) {
+    unsigned all = 0, wants;
+    for (relay_session *s; (s = relay_hub_next(&relay_one_hub, &wants)) != NULL;)
+        all |= s == &w->session ? wants : 0;
+    return all;
+}

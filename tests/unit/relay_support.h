@@ -54,4 +54,15 @@ relay_frame relay_wire_expect(relay_wire *w, uint8_t type);
 
 bool relay_wire_silent(relay_wire *w);  // nothing left
 
+void relay_wire_ping(relay_wire *w, const char data[static RELAY_PING], uint64_t now);  // the client sends one
+
+// A server of one hub. Set-up and tear-down are cmocka's; after a test nobody may be left in it.
+extern relay_hub relay_one_hub;
+void relay_one_hub_start(uint32_t rx_rate);  // anew
+int relay_one_hub_set_up(void **state);
+int relay_one_hub_tear_down(void **state);
+
+// What that hub wants of this session; what it wants of others is forgotten.
+unsigned relay_wire_wants(const relay_wire *w);
+
 #endif
