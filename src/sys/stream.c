@@ -51,6 +51,13 @@ struct sys_stream {
     char reason[CURL_ERROR_SIZE];
 };
 
+// Closing a stream must not wait for the system's resolver, which may take its time. Older versions of libcurl always do.
+#if LIBCURL_VERSION_NUM >= 0x075700
+static const CURLoption leave_resolver = CURLOPT_QUICK_EXIT;
+#else
+static const CURLoption leave_resolver = CURLOPT_NOSIGNAL;  // which is wanted anyway
+#endif
+
 static uv_once_t once = UV_ONCE_INIT;
 static bool usable;
 
@@ -211,6 +218,7 @@ static int set_options(sys_stream *s, const char *url) {
     ok &= curl_easy_setopt(e, CURLOPT_PRIVATE, s) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+    (void)curl_easy_setopt(e, leave_resolver, 1L);
     (void)curl_easy_setopt(e, CURLOPT_HTTPPROXYTUNNEL, 1L);
     (void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->reason);
     (void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)SYS_STREAM_DIAL_MAX);
