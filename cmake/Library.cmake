@@ -12,6 +12,9 @@ endif()
 file(GLOB IROH_OS_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/sys/${IROH_OS}/*.c)
 list(FILTER IROH_SOURCES EXCLUDE REGEX "/src/sys/[^/]+/")
 list(APPEND IROH_SOURCES ${IROH_OS_SOURCES})
+# One of the two that sign with the keys of certificates.
+list(FILTER IROH_SOURCES EXCLUDE REGEX "/crypto/signer_(openssl|gnutls)\\.c$")
+list(APPEND IROH_SOURCES ${PROJECT_SOURCE_DIR}/src/crypto/signer_${IROH_SIGNER}.c)
 # BLAKE3 has a file with a table of variants for each kind of processor, and files whose flags follow from their names.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     list(FILTER IROH_SOURCES EXCLUDE REGEX "/blake3_(arm|plain)[^/]*$")
@@ -77,6 +80,9 @@ iroh_add_library(iroh_shared SHARED iroh leaves core)
 foreach(library iroh_static iroh_shared)
     target_link_libraries(${library} PRIVATE PkgConfig::IROH_DEPS Threads::Threads)
 endforeach()
+if(LIBCRYPTO_FOUND)
+    target_link_libraries(iroh_static PRIVATE PkgConfig::LIBCRYPTO)
+endif()
 
 # What a protocol takes from the leaves is linked after libiroh.so, which has their public part, and stays hidden. It
 # cannot take anything else: undefined names are errors.

@@ -8,7 +8,7 @@
 #include "base/wipe.h"
 #include "crypto/hkdf.h"
 
-#define HEADER 5
+#define HEADER TLS_RECORD_HEADER
 #define VERSION_12 0x0303  // on the wire in both versions
 #define EXPLICIT_NONCE 8   // TLS 1.2 with AES-GCM: bytes of the nonce that travel with the record
 #define SALT 4             // and those that do not
@@ -205,24 +205,36 @@ static int check_header(tls_record *r, const uint8_t *header) {
     return (int)len;
 }
 
-int tls_record_open(tls_record *r, uint8_t **bytes, size_t *len, uint8_t **data, size_t *data_len) {
+int tls_record_open_any(tls_record *r, uint8_t **bytes, size_t *len, uint8_t *type, uint8_t **data, size_t *data_len) {
     *data_len = 0;
-    while (!r->ended && *len >= HEADER) {
-        uint8_t *header = *bytes;
-        int body = check_header(r, header);
-        if (body < 0 || *len - HEADER < (size_t)body)
-            return body < 0 ? body : 0;
-        *bytes += HEADER + (size_t)body;
-        *len -= HEADER + (size_t)body;
-        int result = open_body(r, header, header + HEADER, (size_t)body, data, data_len);
-        if (result != 0)
-            return result;
-        uint8_t type = r->old ? header[0] : take_type(*data, data_len);
-        result = take_content(r, type, *data, *data_len);
+    if (r->ended)
+        return IROH_ERR_CLOSED;
+    if (*len < HEADER)
+        return 0;
+    uint8_t *header = *bytes;
+    int body = check_header(r, header);
+    if (body < 0 || *len - HEADER < (size_t)body)
+        return body < 0 ? body : 0;
+    *bytes += HEADER + (size_t)body;
+    *len -= HEADER + (size_t)body;
+    int result = open_body(r, header, header + HEADER, (size_t)body, data, data_len);
+    if (result != 0)
+        return result;
+    *type = r->old ? header[0] : take_type(*data, data_len);
+    return 1;
+}
+
+int tls_record_open(tls_record *r, uint8_t **bytes, size_t *len, uint8_t **data, size_t *data_len) {
+    uint8_t type;
+    for (;;) {
+        int result = tls_record_open_any(r, bytes, len, &type, data, data_len);
+        if (result > 0)
+            result = take_content(r, type, *data, *data_len);
+        else if (result == 0)
+            return 0;
         if (result != 0)
             return result;
     }
-    return r->ended ? IROH_ERR_CLOSED : 0;
 }
 
 int tls_record_seal(tls_record *r, uint8_t type, uint8_t *data, size_t len, uint8_t **start) {

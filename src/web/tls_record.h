@@ -15,13 +15,14 @@
 
 #include "crypto/aead.h"
 
+#define TLS_RECORD_HEADER 5         // bytes: type, version, length
 #define TLS_RECORD_HEAD 13          // bytes in front of what is sealed, at most
 #define TLS_RECORD_TAIL 17          // and behind
 #define TLS_RECORD_PLAIN_MAX 16384  // bytes of content
 #define TLS_RECORD_MAX (5 + TLS_RECORD_PLAIN_MAX + 256)
 #define TLS_RECORD_IDLE_MAX 32  // records in a row that carry no data, then it is no use
 
-enum { TLS_RECORD_ALERT = 21, TLS_RECORD_HANDSHAKE = 22, TLS_RECORD_DATA = 23 };
+enum { TLS_RECORD_CIPHER_CHANGE = 20, TLS_RECORD_ALERT = 21, TLS_RECORD_HANDSHAKE = 22, TLS_RECORD_DATA = 23 };
 
 enum {
     TLS_ALERT_CLOSE_NOTIFY = 0,
@@ -30,6 +31,7 @@ enum {
     TLS_ALERT_OVERFLOW = 22,
     TLS_ALERT_ILLEGAL = 47,
     TLS_ALERT_DECODE = 50,
+    TLS_ALERT_DECRYPT = 51,
     TLS_ALERT_INTERNAL = 80,
 };
 
@@ -73,8 +75,12 @@ bool tls_record_rest(tls_record *r);
 // its side. IROH_ERR_PROTOCOL, IROH_ERR_CRYPTO, IROH_ERR_NOMEM: the connection is over, and r->alert is for the peer.
 int tls_record_open(tls_record *r, uint8_t **bytes, size_t *len, uint8_t **data, size_t *data_len);
 
+// As tls_record_open, but leaves what the record means to the caller: *type is what it is. For handshakes.
+int tls_record_open_any(tls_record *r, uint8_t **bytes, size_t *len, uint8_t *type, uint8_t **data, size_t *data_len);
+
 // Seals `len` (<= TLS_RECORD_PLAIN_MAX) bytes at `data`, which has TLS_RECORD_HEAD free bytes in front and TLS_RECORD_TAIL
-// behind: *start is where the record begins, the result its length. IROH_ERR_CRYPTO, IROH_ERR_NOMEM.
+// behind: *start is where the record begins, the result its length. In TLS 1.3 nothing is touched but the
+// TLS_RECORD_HEADER bytes in front. IROH_ERR_CRYPTO, IROH_ERR_NOMEM.
 int tls_record_seal(tls_record *r, uint8_t type, uint8_t *data, size_t len, uint8_t **start);
 
 // Room for an alert or a KeyUpdate, sealed.

@@ -32,6 +32,7 @@ LIBRARIES = {
     "gnutls/": {"tls", "crypto", "sys"},
     "nettle/": {"crypto", "base"},
     "sodium": {"crypto", "base", "sys"},
+    "openssl/": {"crypto"},
     "cpuid.h": {"crypto"},
     "immintrin.h": {"crypto"},
     "idn2.h": {"base", "id"},

@@ -1,0 +1,16 @@
+// X25519 (RFC 7748), on libsodium.
+#ifndef CRYPTO_X25519_H
+#define CRYPTO_X25519_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define X25519_SIZE 32
+
+void x25519_public(const uint8_t secret[static X25519_SIZE], uint8_t out[static X25519_SIZE]);
+
+// False: the other's key is of small order, so that the result, all zero, is no secret.
+bool x25519_shared(const uint8_t secret[static X25519_SIZE], const uint8_t peer[static X25519_SIZE],
+                   uint8_t out[static X25519_SIZE]);
+
+#endif
