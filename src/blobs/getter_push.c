@@ -7,13 +7,16 @@
 
 #define BUFFER 262144  // bytes, as much as the getter's
 
-// The code with which it was stopped; or, where that says nothing, with which the other side ended its own half.
-static int why_stopped(const getter *g, iroh_stream *s) {
+// The code with which it was stopped; or, where that says nothing, with which the other side ended its own half. The
+// original stops reading, without a code, where it has all that it was to get, and may do so before it has seen the end.
+static int why_stopped(const getter *g, iroh_stream *s, bool all_sent) {
     uint64_t code = 0;
     uint8_t byte;
     if (iroh_stream_stop_code(s, &code) == 0 && code != 0)
         return code == PROTO_INTERNAL ? IROH_ERR_STOPPED : getter_refusal(code);
     int64_t n = iroh_stream_read(s, &byte, 1, g->options->stall_ms);
+    if (n == 0 && all_sent)
+        return 0;
     if (n == IROH_ERR_RESET && iroh_stream_reset_code(s, &code) == 0 && code != PROTO_INTERNAL)
         return getter_refusal(code);
     return IROH_ERR_STOPPED;
@@ -30,13 +33,14 @@ static int send_all(getter *g, iroh_stream *s, outgoing *out) {
         if (g->options->progress != NULL)
             g->options->progress(g->options->user, &g->progress);
     }
+    bool all_sent = r == 0;
     if (r == 0 && last < 0)
         return last;
     if (r == 0)
         r = iroh_stream_finish(s);
     if (r == 0)
         r = iroh_stream_wait_finished(s, g->options->stall_ms);
-    return r == IROH_ERR_STOPPED ? why_stopped(g, s) : r;
+    return r == IROH_ERR_STOPPED ? why_stopped(g, s, all_sent) : r;
 }
 
 static int push(getter *g, const iroh_content *content) {

@@ -37,7 +37,8 @@ int provider_push_start(provider_stream *s) {
     int r = incoming_new(p->store, &s->request, &limits, &s->in);
     if (r == 0)
         r = iroh_stream_finish(s->handle);  // nothing is answered
-    if (r == 0)
+    // Pushers of the original do not even want to hear that.
+    if (r == 0 || r == IROH_ERR_STOPPED)
         r = take(s, s->body + s->data, s->len - s->data);
     if (r != 0)
         return finish(s, r);
