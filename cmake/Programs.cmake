@@ -1,5 +1,7 @@
 # Programs see the public headers only; benches see everything.
 if(IROH_BUILD_APPS)
+    # Optional, only for `iroh send --qr`: without it the program says so.
+    pkg_check_modules(QRENCODE IMPORTED_TARGET libqrencode)
     file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/apps/*)
     foreach(folder ${folders})
         file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
@@ -7,6 +9,10 @@ if(IROH_BUILD_APPS)
             cmake_path(GET folder FILENAME name)
             add_executable(${name} ${sources})
             target_link_libraries(${name} PRIVATE iroh_static Threads::Threads)
+            if(name STREQUAL iroh AND QRENCODE_FOUND)
+                target_link_libraries(${name} PRIVATE PkgConfig::QRENCODE)
+                target_compile_definitions(${name} PRIVATE IROH_HAVE_QRENCODE)
+            endif()
             list(APPEND IROH_PROGRAMS ${name})
         endif()
     endforeach()
@@ -19,17 +25,21 @@ if(IROH_BUILD_APPS)
         target_link_libraries(example_${name} PRIVATE iroh_static Threads::Threads)
     endforeach()
 
-    # Our side of the interop tests: a program like any other, built with whatever is to be tested, and one that speaks
-    # for the QUIC core alone.
+    # Our side of the interop tests: a program like any other, built with whatever is to be tested, one that speaks for
+    # the QUIC core alone, and one for blobs.
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/interop/*.c)
     set(core_sources ${sources})
-    list(FILTER sources EXCLUDE REGEX "/quic_peer[^/]*$")
+    set(blobs_sources ${sources})
+    list(FILTER sources EXCLUDE REGEX "/(quic_peer|blobs_)[^/]*$")
     list(FILTER core_sources INCLUDE REGEX "/(quic_peer[^/]*|peer_data\\.c)$")
+    list(FILTER blobs_sources INCLUDE REGEX "/blobs_[^/]*$")
     if(sources)
         add_executable(interop_peer ${sources})
         target_link_libraries(interop_peer PRIVATE iroh_static Threads::Threads)
         add_executable(interop_quic_peer ${core_sources})
         target_link_libraries(interop_quic_peer PRIVATE iroh_inside)
+        add_executable(interop_blobs ${blobs_sources})
+        target_link_libraries(interop_blobs PRIVATE iroh_static Threads::Threads)
     endif()
 endif()
 

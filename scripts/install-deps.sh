@@ -5,7 +5,8 @@
 #                                                        ./test.sh; all: the same as test
 set -eu
 
-build="gcc libc6-dev cmake ninja-build pkgconf libgnutls28-dev nettle-dev libsodium-dev libssl-dev libuv1-dev libidn2-dev libcurl4-gnutls-dev libsqlite3-dev"
+build="gcc libc6-dev cmake ninja-build pkgconf libgnutls28-dev nettle-dev libsodium-dev libssl-dev libuv1-dev libidn2-dev libcurl4-gnutls-dev libsqlite3-dev
+       libqrencode-dev"
 test="libcmocka-dev libjansson-dev clang clang-format python3 python3-venv python3-cryptography git ca-certificates
       chromium-headless-shell"
 

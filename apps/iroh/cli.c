@@ -82,6 +82,8 @@ static const value_option value_options[] = {
     {"--proxy", offsetof(cli_options, proxy)},
     {"--to", offsetof(cli_options, to)},
     {"--store", offsetof(cli_options, store)},
+    {"--tag", offsetof(cli_options, tag)},
+    {"--ticket-type", offsetof(cli_options, ticket_type)},
 };
 
 static const char **value_place(cli_options *o, const char *name) {
@@ -117,6 +119,12 @@ static bool flag(cli_options *o, const char *name) {
         o->relay_only = true;
     else if (strcmp(name, "--proxy-from-env") == 0)
         o->proxy_from_env = true;
+    else if (strcmp(name, "--qr") == 0)
+        o->qr = true;
+    else if (strcmp(name, "--no-progress") == 0)
+        o->no_progress = true;
+    else if (strcmp(name, "--reference") == 0)
+        o->reference = true;
     else
         return false;
     return true;

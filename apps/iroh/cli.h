@@ -42,6 +42,11 @@ typedef struct cli_options {
     const char *congestion;                   // --congestion NAME
     const char *to;                           // --to DIR
     const char *store;                        // --store DIR
+    const char *tag;                          // --tag NAME
+    const char *ticket_type;                  // --ticket-type NAME
+    bool qr;                                  // --qr
+    bool no_progress;                         // --no-progress
+    bool reference;                           // --reference
     const char *args[CLI_ARGS_MAX];           // positional
     size_t arg_count;
 } cli_options;

@@ -18,7 +18,7 @@ typedef struct receiver {
     iroh_store *store;
     iroh_temp_tag *tag;
     iroh_collection *files;
-    iroh_get_progress total;
+    share_total total;
 } receiver;
 
 static bool on_progress(void *user, const char *name, uint64_t done, uint64_t size) {
@@ -66,9 +66,8 @@ static int write_files(receiver *v) {
     share_line_clear(&v->line);
     if (r != 0)
         return write_failed(v, r, where);
-    char size[SHARE_SIZE_MAX];
-    cli_note("received %zu files, %s of data fetched", iroh_collection_count(v->files),
-             share_size(v->total.bytes, size));
+    v->total.files = iroh_collection_count(v->files);
+    share_report(&v->line, &v->total);
     return EXIT_OK;
 }
 
@@ -100,7 +99,7 @@ static int receive(receiver *v, const cli_options *o) {
     if (status == EXIT_OK)
         share_remove_folder(v->folder);
     else
-        cli_note("the same command again goes on from here");
+        cli_note("%sthe same command again goes on from here", status == EXIT_INTERRUPTED ? "interrupted; " : "");
     return status;
 }
 
@@ -115,7 +114,7 @@ int cmd_receive(const cli_options *o) {
         cli_error("not a ticket of blobs: %s", iroh_strerror(r));
         return EXIT_FAILED;
     }
-    share_line_start(&v.line);
+    share_line_start(&v.line, o);
     int status = receive(&v, o);
     iroh_addr_free(v.from);
     return status;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "share.h"
@@ -107,25 +108,75 @@ static int on_event(void *user, const iroh_provider_event *e) {
     return 0;
 }
 
+typedef struct ticket_kind {
+    const char *name;
+    bool relay, ip;
+} ticket_kind;
+
+// As sendme calls them. A ticket of the id alone would need a look-up that there is not yet.
+static const ticket_kind ticket_kinds[] = {
+    {"relayandaddresses", true, true}, {"relay", true, false}, {"addresses", false, true}};
+
+static const ticket_kind *find_kind(const char *name) {
+    for (size_t i = 0; i < sizeof ticket_kinds / sizeof *ticket_kinds; i++) {
+        if (name == NULL || strcasecmp(name, ticket_kinds[i].name) == 0)
+            return &ticket_kinds[i];
+    }
+    cli_error("--ticket-type wants relay, addresses or relayandaddresses, not '%s'", name);
+    return NULL;
+}
+
+// The part of an address that goes into the ticket.
+static int reduce(const iroh_addr *all, const ticket_kind *kind, iroh_addr **out) {
+    const iroh_public_key id = iroh_addr_id(all);
+    char text[CLI_TICKET_MAX];
+    int r = iroh_addr_new(&id, out);
+    for (size_t i = 0; i < iroh_addr_count(all) && r == 0; i++) {
+        int what = iroh_addr_kind(all, i);
+        r = iroh_addr_text(all, i, text, sizeof text);
+        if (r >= 0 && what == IROH_ADDR_RELAY && kind->relay)
+            r = iroh_addr_add_relay(*out, text);
+        else if (r >= 0 && what == IROH_ADDR_IP && kind->ip)
+            r = iroh_addr_add_ip(*out, text);
+        r = r > 0 ? 0 : r;
+    }
+    return r;
+}
+
+// 0 with the ticket, or an error; one without addresses is IROH_ERR_NOT_FOUND.
+static int make_ticket(const sender *s, const char *all, const ticket_kind *kind, char out[static SHARE_TICKET_MAX]) {
+    iroh_addr *addr, *part = NULL;
+    int r = iroh_ticket_parse(all, &addr);
+    if (r != 0)
+        return r;
+    r = reduce(addr, kind, &part);
+    if (r == 0 && iroh_addr_count(part) == 0)
+        r = IROH_ERR_NOT_FOUND;
+    if (r == 0)
+        r = iroh_blob_ticket_format(part, &s->content, out, SHARE_TICKET_MAX);
+    iroh_addr_free(part);
+    iroh_addr_free(addr);
+    return r < 0 ? r : 0;
+}
+
 static bool announce(const sender *s, iroh_endpoint *ep, const cli_options *o) {
     char ticket[CLI_TICKET_MAX], text[SHARE_TICKET_MAX], size[SHARE_SIZE_MAX], hash[IROH_HASH_HEX_SIZE];
-    iroh_addr *addr;
-    if (!cli_ticket(ep, o, ticket))
+    const ticket_kind *kind = find_kind(o->ticket_type);
+    if (kind == NULL || !cli_ticket(ep, o, ticket))
         return false;
-    int r = iroh_ticket_parse(ticket, &addr);
-    if (r == 0) {
-        r = iroh_blob_ticket_format(addr, &s->content, text, sizeof text);
-        iroh_addr_free(addr);
-    }
-    if (r < 0) {
+    int r = make_ticket(s, ticket, kind, text);
+    if (r == IROH_ERR_NOT_FOUND)
+        cli_error("there is no address of the kind that --ticket-type wants");
+    else if (r != 0)
         (void)cli_failed("cannot make a ticket", r);
+    if (r != 0)
         return false;
-    }
+    size_t count = iroh_collection_count(s->files);
     iroh_hash_to_hex(&s->content.hash, hash);
-    cli_note("%zu files, %s, hash %s\nto get them, use\niroh receive %s", iroh_collection_count(s->files),
-             share_size(s->size, size), hash, text);
+    cli_note("%zu file%s, %s, hash %s\nto get %s, use\niroh receive %s", count, count == 1 ? "" : "s",
+             share_size(s->size, size), hash, count == 1 ? "it" : "them", text);
     printf("%s\n", text);
-    return fflush(stdout) == 0;
+    return fflush(stdout) == 0 && (!o->qr || share_qr(text));
 }
 
 static int serve(sender *s, const cli_options *o) {
@@ -181,10 +232,12 @@ int cmd_send(const cli_options *o) {
         cli_error("send wants the files or folders to send");
         return EXIT_USAGE;
     }
+    if (find_kind(o->ticket_type) == NULL)
+        return EXIT_USAGE;
     if (!make_folder(folder))
         return EXIT_FAILED;
     sender s = {.verbose = o->verbose};
-    share_line_start(&s.line);
+    share_line_start(&s.line, o);
     s.store = share_store(folder);
     int status = s.store != NULL ? send_all(&s, o) : EXIT_FAILED;
     iroh_collection_free(s.files);

@@ -21,14 +21,22 @@ static const command commands[] = {
      "  pipe listen-unix --socket-path P     the same with unix sockets\n"
      "  pipe connect-unix --socket-path P TICKET"},
     {"send", cmd_send,
-     "send PATH...                         share files and folders until interrupted; prints a ticket"},
+     "send PATH...                         share files and folders until interrupted; prints a ticket (--qr: also as\n"
+     "                                       a picture; --ticket-type relay|addresses|relayandaddresses)"},
     {"receive", cmd_receive,
      "receive TICKET                       fetch what a ticket of send or sendme names into this folder (--to DIR)"},
     {"blob", cmd_blob,
-     "blob add PATH...                     add files to a store (--store DIR) and print their hashes\n"
-     "  blob get TICKET                      fetch into the store\n"
-     "  blob export HASH --to FILE           write a file\n"
-     "  blob list | gc | verify              what is there; remove what no tag keeps; check it all (and repair)"},
+     "blob add PATH...                     add files, and folders as collections, to a store (--store DIR) and print\n"
+     "                                       their hashes (--tag NAME; --reference: leave them where they are)\n"
+     "  blob get TICKET                      fetch into the store (--tag NAME)\n"
+     "  blob export HASH --to PATH           write a file; of sHASH, a collection, its files below the folder PATH\n"
+     "  blob list                            what is there: hash, bytes, and whether it is partial\n"
+     "  blob tag list [PREFIX]               tags keep what they name\n"
+     "  blob tag add NAME HASH               or replace; sHASH: a collection with its files\n"
+     "  blob tag rename OLD NEW\n"
+     "  blob tag remove NAME...\n"
+     "  blob gc                              remove what no tag keeps\n"
+     "  blob verify                          read all of it again, and repair"},
     {"net", cmd_net, "net                                  what relays tell of this machine's network"},
     {"ping", cmd_ping, "ping TICKET | ping serve             measure round trips (--count N, --interval MS)"},
     {"perf", cmd_perf,
@@ -53,8 +61,7 @@ static void usage(FILE *to) {
                   "  --relay URL      be reachable through this relay; also: default, staging (public ones) or none; "
                   "repeatable\n"
                   "  --relay-token T  what the relay wants to hear; of several, each follows its --relay\n"
-                  "  --relay-quic P   the UDP port of its QUIC address discovery, 7842 if not given, or none; follows "
-                  "its --relay\n"
+                  "  --relay-quic P   the UDP port of its QUIC address discovery, 7842 if not given, or none; follows its --relay\n"
                   "  --ca-file FILE   roots to trust for relays instead of the system's\n"
                   "  --proxy URL      reach relays through this HTTP or SOCKS proxy, [USER:PASSWORD@]HOST:PORT\n"
                   "  --proxy-from-env through that of HTTP_PROXY, http_proxy, HTTPS_PROXY or https_proxy\n"
@@ -62,9 +69,27 @@ static void usage(FILE *to) {
                   "  --direct-only    use no relays\n"
                   "  --to DIR         receive: write there\n"
                   "  --store DIR      blob: the store, .iroh-blobs if not given\n"
+                  "  --no-progress    do not show how far it is\n"
                   "  --json           results as JSON\n"
                   "  -v               say more; repeatable\n"
                   "  --version        print the version\n");
+}
+
+static bool wants_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    }
+    return false;
+}
+
+static int run(const command *c, int argc, char **argv) {
+    cli_options o;
+    if (wants_help(argc, argv)) {
+        printf("usage:\n  %s\n\nfor the options, see iroh --help\n", c->help);
+        return EXIT_OK;
+    }
+    return cli_parse(&o, argc, argv, 2) ? c->run(&o) : EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
@@ -81,10 +106,8 @@ int main(int argc, char **argv) {
         return EXIT_OK;
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
-            continue;
-        cli_options o;
-        return cli_parse(&o, argc, argv, 2) ? commands[i].run(&o) : EXIT_USAGE;
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return run(&commands[i], argc, argv);
     }
     cli_error("no command '%s'; see iroh --help", argv[1]);
     return EXIT_USAGE;

@@ -10,14 +10,13 @@
 #include <unistd.h>
 
 #define SHOW_EVERY_NS UINT64_C(100000000)
-#define CONNECT_MS 30000
-#define TRIES 3      // connections that bring nothing new before giving up
 #define DEPTH_MAX 8  // folders in a store
 
 // --- The line
 
-void share_line_start(share_line *l) {
-    *l = (share_line){.shown = isatty(STDERR_FILENO) == 1, .signals = cli_signals_fd(), .begun = cli_now_ns()};
+void share_line_start(share_line *l, const cli_options *o) {
+    bool shown = !o->no_progress && isatty(STDERR_FILENO) == 1;
+    *l = (share_line){.shown = shown, .signals = cli_signals_fd(), .begun = cli_now_ns()};
 }
 
 void share_line_show(share_line *l, bool now, const char *format, ...) {
@@ -52,6 +51,15 @@ const char *share_size(uint64_t bytes, char out[static SHARE_SIZE_MAX]) {
     for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
         value /= 1024;
     (void)snprintf(out, SHARE_SIZE_MAX, unit == 0 ? "%.0f %s" : "%.2f %s", value, units[unit]);
+    return out;
+}
+
+const char *share_time(uint64_t seconds, char out[static SHARE_TIME_MAX]) {
+    unsigned long long s = seconds;
+    if (s < 3600)
+        (void)snprintf(out, SHARE_TIME_MAX, "%llu:%02llu", s / 60, s % 60);
+    else
+        (void)snprintf(out, SHARE_TIME_MAX, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
     return out;
 }
 
@@ -113,105 +121,4 @@ iroh_store *share_store(const char *path) {
     else
         cli_error("cannot open the store %s: %s", path, iroh_strerror(r));
     return NULL;
-}
-
-// --- Fetching
-
-static void on_progress(void *user, const iroh_get_progress *p) {
-    share_line *l = user;
-    char done[SHARE_SIZE_MAX], rate[SHARE_SIZE_MAX];
-    uint64_t ms = (cli_now_ns() - l->begun) / 1000000 + 1;
-    const char *size = share_size(p->have + p->bytes, done);
-    (void)share_size(p->bytes * 1000 / ms, rate);
-    if (p->count > 0)
-        share_line_show(l, false, "%llu/%llu  %s  %s/s", (unsigned long long)p->index, (unsigned long long)p->count,
-                        size, rate);
-    else
-        share_line_show(l, false, "%llu  %s  %s/s", (unsigned long long)p->index, size, rate);
-}
-
-typedef struct fetch {
-    share_line *line;
-    iroh_get_progress latest;  // attempt
-} fetch;
-
-static void on_fetch_progress(void *user, const iroh_get_progress *p) {
-    fetch *f = user;
-    f->latest = *p;
-    on_progress(f->line, p);
-}
-
-// Errors after which another connection may do better.
-static bool may_try_again(int error) {
-    return error == IROH_ERR_TIMEOUT || error == IROH_ERR_IDLE || error == IROH_ERR_TRANSPORT ||
-           error == IROH_ERR_STATELESS || error == IROH_ERR_UNREACHABLE;
-}
-
-static int fetch_once(fetch *f, iroh_endpoint *ep, const iroh_addr *from, const iroh_content *content,
-                      iroh_store *store, iroh_temp_tag **temp_tag, bool *connected) {
-    iroh_connection *c;
-    iroh_get_options options;
-    iroh_get_options_default(&options);
-    options.cancel_fd = f->line->signals;
-    options.progress = on_fetch_progress;
-    options.user = f;
-    options.temp_tag = temp_tag;
-    f->latest = (iroh_get_progress){0};
-    int r = iroh_endpoint_connect(ep, from, IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, CONNECT_MS, &c);
-    *connected = r == 0;
-    if (r != 0)
-        return r;
-    r = iroh_blobs_get(c, store, content, &options);
-    iroh_connection_free(c);
-    return r;
-}
-
-static const char *meaning(int error, bool connected) {
-    if (!connected)
-        return iroh_strerror(error);
-    if (error == IROH_ERR_NOT_FOUND || error == IROH_ERR_FINISHED)
-        return "the other side has not got all of it";
-    if (error == IROH_ERR_ACCESS)
-        return "the other side does not permit it, or the disk does not";
-    if (error == IROH_ERR_PROTOCOL)
-        return "the other side sends wrong data";
-    return error == IROH_ERR_TIMEOUT ? "the other side is silent" : iroh_strerror(error);
-}
-
-static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, const iroh_content *content, iroh_store *store,
-                     iroh_temp_tag **temp_tag, iroh_get_progress *total) {
-    bool connected = false;
-    int r = IROH_ERR_TIMEOUT;
-    for (int tries = 0; tries < TRIES && may_try_again(r); tries++) {
-        r = fetch_once(f, ep, from, content, store, temp_tag, &connected);
-        total->bytes += f->latest.bytes;
-        if (f->latest.bytes > 0)
-            tries = 0;
-    }
-    share_line_clear(f->line);
-    if (r == 0)
-        return EXIT_OK;
-    if (share_interrupted(f->line))
-        return EXIT_INTERRUPTED;
-    cli_error("%s: %s", connected ? "cannot fetch" : "cannot connect", meaning(r, connected));
-    return EXIT_FAILED;
-}
-
-int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, const iroh_content *content,
-                iroh_store *store, iroh_temp_tag **temp_tag, iroh_get_progress *total) {
-    fetch f = {.line = line};
-    *total = (iroh_get_progress){0};
-    int r = iroh_content_is_complete(store, content);
-    if (r == 1)
-        return temp_tag == NULL || iroh_temp_tag_new(store, content, temp_tag) == 0 ? EXIT_OK : EXIT_FAILED;
-    if (r < 0)
-        return cli_failed("cannot read the store", r);
-    iroh_endpoint *ep = cli_endpoint(o, NULL, 0, true);
-    if (ep == NULL)
-        return EXIT_FAILED;
-    share_line_show(line, true, "connecting");
-    int status = fetch_all(&f, ep, from, content, store, temp_tag, total);
-    (void)iroh_endpoint_close(ep, SHARE_CLOSE_MS);
-    iroh_endpoint_free(ep);
-    return status;
 }

@@ -1,0 +1,228 @@
+// Fetching with what people want to see meanwhile: files and bytes done of all, the rate, and the time that is left.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "share.h"
+
+#define CONNECT_MS 30000
+#define TRIES 3         // connections that bring nothing new before giving up
+#define SIZES_MAX 64    // files whose sizes are asked for first
+#define LARGE 4210688u  // bytes; above it the store tells of a blob in part only by and by
+
+typedef struct fetch {
+    const cli_options *options;
+    share_line *line;
+    share_total *total;
+    iroh_store *store;
+    const iroh_content *content;
+    iroh_get_progress latest;  // of this attempt
+    uint64_t told;             // index of the latest large blob that the store was asked to remember
+} fetch;
+
+// --- Showing
+
+static void show(fetch *f, const iroh_get_progress *p) {
+    char done[SHARE_SIZE_MAX], all[SHARE_SIZE_MAX], rate[SHARE_SIZE_MAX], left[SHARE_TIME_MAX], files[64] = "";
+    uint64_t ms = (cli_now_ns() - f->line->begun) / 1000000 + 1;
+    uint64_t fetched = f->total->fetched + p->bytes, so_far = p->have + p->bytes, size = f->total->size;
+    uint64_t per_second = fetched * 1000 / ms;
+    if (p->count > 2)
+        (void)snprintf(files, sizeof files, "%" PRIu64 "/%" PRIu64 " files  ", p->index > 1 ? p->index - 1 : 0,
+                       p->count - 2);
+    if (size == 0 && p->count == 1)
+        size = p->size;
+    if (size > so_far && per_second > 0)
+        share_line_show(f->line, false, "%s%s of %s  %s/s  %s left", files, share_size(so_far, done),
+                        share_size(size, all), share_size(per_second, rate),
+                        share_time((size - so_far) / per_second, left));
+    else
+        share_line_show(f->line, false, "%s%s  %s/s", files, share_size(so_far, done), share_size(per_second, rate));
+}
+
+static void on_progress(void *user, const iroh_get_progress *p) {
+    fetch *f = user;
+    f->latest = *p;
+    show(f, p);
+    // What the store knows of a large blob by now would else be lost if this process were killed within half a second.
+    if (p->size > LARGE && p->bytes > 0 && p->index + 1 != f->told) {
+        f->told = p->index + 1;
+        (void)iroh_store_sync(f->store);
+    }
+}
+
+// --- Sizes
+
+static void set_options(fetch *f, iroh_get_options *o) {
+    iroh_get_options_default(o);
+    o->cancel_fd = f->line->signals;
+    o->progress = on_progress;
+    o->user = f;
+}
+
+// Asks for the end of a blob, which proves its size.
+static int ask_size(fetch *f, iroh_connection *c, const iroh_hash *hash) {
+    static const uint64_t end[] = {UINT64_MAX};
+    iroh_content one = {*hash, IROH_BLOB_RAW};
+    iroh_blob_status status;
+    iroh_get_options o;
+    set_options(f, &o);
+    o.chunks = end;
+    o.chunk_count = 1;
+    int r = iroh_store_status(f->store, hash, &status);
+    if (r == 0 && status.state != IROH_BLOB_COMPLETE && !status.size_proven)
+        r = iroh_blobs_get(c, f->store, &one, &o);
+    if (r == 0)
+        r = iroh_store_status(f->store, hash, &status);
+    f->total->fetched += f->latest.bytes;
+    f->latest = (iroh_get_progress){0};
+    f->total->size += r == 0 ? status.size : 0;
+    return r;
+}
+
+// A hash sequence itself, or the names in it: without its children, and complete.
+static int fetch_alone(fetch *f, iroh_connection *c, const iroh_hash *hash) {
+    static const uint64_t all[] = {0};
+    iroh_content one = {*hash, IROH_BLOB_RAW};
+    iroh_get_options o;
+    set_options(f, &o);
+    o.max_size = o.max_sequence;
+    o.chunks = all;
+    o.chunk_count = 1;
+    int r = iroh_blobs_get(c, f->store, &one, &o);
+    f->total->fetched += f->latest.bytes;
+    f->latest = (iroh_get_progress){0};
+    return r;
+}
+
+static int ask_sizes(fetch *f, iroh_connection *c, const iroh_hash *hashes, size_t count) {
+    int r = fetch_alone(f, c, &hashes[0]);  // the names
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = ask_size(f, c, &hashes[i]);
+    return r;
+}
+
+// What there is to come of a small collection, when somebody watches. Whoever does not answer will be told of in earnest
+// later.
+static void look_ahead(fetch *f, iroh_connection *c) {
+    iroh_hash hashes[SIZES_MAX + 1];
+    iroh_blob_status root;
+    if (!f->line->shown || f->total->size > 0 || f->content->format != IROH_BLOB_HASH_SEQ)
+        return;
+    share_line_show(f->line, true, "asking for sizes");
+    if (fetch_alone(f, c, &f->content->hash) != 0 || iroh_store_status(f->store, &f->content->hash, &root) != 0)
+        return;
+    if (root.size < sizeof hashes[0] || root.size > sizeof hashes || root.size % sizeof hashes[0] != 0 ||
+        iroh_store_read(f->store, &f->content->hash, 0, hashes, sizeof hashes) != (int64_t)root.size)
+        return;
+    f->total->size = root.size;
+    if (ask_sizes(f, c, hashes, (size_t)(root.size / sizeof hashes[0])) != 0)
+        f->total->size = 0;
+    f->line->begun = cli_now_ns();
+}
+
+// --- Fetching
+
+// Errors after which another connection may do better.
+static bool may_try_again(int error) {
+    return error == IROH_ERR_TIMEOUT || error == IROH_ERR_IDLE || error == IROH_ERR_TRANSPORT ||
+           error == IROH_ERR_STATELESS || error == IROH_ERR_UNREACHABLE;
+}
+
+static int fetch_once(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_temp_tag **temp_tag, bool *connected) {
+    iroh_connection *c;
+    iroh_get_options options;
+    set_options(f, &options);
+    options.temp_tag = temp_tag;
+    options.tag = f->options->tag;
+    options.tag_len = f->options->tag != NULL ? strlen(f->options->tag) : 0;
+    f->latest = (iroh_get_progress){0};
+    f->told = 0;
+    int r = iroh_endpoint_connect(ep, from, IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, CONNECT_MS, &c);
+    *connected = r == 0;
+    if (r != 0)
+        return r;
+    look_ahead(f, c);
+    r = iroh_blobs_get(c, f->store, f->content, &options);
+    iroh_connection_free(c);
+    return r;
+}
+
+static const char *meaning(int error, bool connected) {
+    if (!connected)
+        return iroh_strerror(error);
+    if (error == IROH_ERR_NOT_FOUND || error == IROH_ERR_FINISHED)
+        return "the other side has not got all of it";
+    if (error == IROH_ERR_ACCESS)
+        return "the other side does not permit it, or the disk does not";
+    if (error == IROH_ERR_PROTOCOL)
+        return "the other side sends wrong data";
+    if (error == IROH_ERR_TOO_LARGE)
+        return "the other side claims an absurd size";
+    return error == IROH_ERR_TIMEOUT ? "the other side is silent" : iroh_strerror(error);
+}
+
+static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_temp_tag **temp_tag) {
+    bool connected = false;
+    int r = IROH_ERR_TIMEOUT;
+    for (int tries = 0; tries < TRIES && may_try_again(r); tries++) {
+        r = fetch_once(f, ep, from, temp_tag, &connected);
+        if (f->total->fetched == 0)
+            f->total->there = f->latest.have;
+        if (f->latest.bytes > 0)
+            tries = 0;
+        f->total->fetched += f->latest.bytes;
+        if (f->content->format == IROH_BLOB_RAW)
+            f->total->files = 1;
+        else if (f->latest.count > 2)
+            f->total->files = f->latest.count - 2;
+    }
+    share_line_clear(f->line);
+    if (r == 0)
+        return EXIT_OK;
+    if (share_interrupted(f->line))
+        return EXIT_INTERRUPTED;
+    cli_error("%s: %s", connected ? "cannot fetch" : "cannot connect", meaning(r, connected));
+    return EXIT_FAILED;
+}
+
+// It is all there: what the options ask for is to keep it.
+static int keep(const fetch *f, iroh_temp_tag **temp_tag) {
+    const char *tag = f->options->tag;
+    int r = 0;
+    if (tag != NULL)
+        r = iroh_tag_set(f->store, tag, strlen(tag), f->content);
+    if (r == 0 && temp_tag != NULL)
+        r = iroh_temp_tag_new(f->store, f->content, temp_tag);
+    return r == 0 ? EXIT_OK : cli_failed("cannot keep it", r);
+}
+
+int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, const iroh_content *content,
+                iroh_store *store, iroh_temp_tag **temp_tag, share_total *total) {
+    fetch f = {.options = o, .line = line, .total = total, .store = store, .content = content};
+    *total = (share_total){0};
+    int r = iroh_content_is_complete(store, content);
+    if (r == 1)
+        return keep(&f, temp_tag);
+    if (r < 0)
+        return cli_failed("cannot read the store", r);
+    iroh_endpoint *ep = cli_endpoint(o, NULL, 0, true);
+    if (ep == NULL)
+        return EXIT_FAILED;
+    share_line_show(line, true, "connecting");
+    int status = fetch_all(&f, ep, from, temp_tag);
+    (void)iroh_endpoint_close(ep, SHARE_CLOSE_MS);
+    iroh_endpoint_free(ep);
+    return status;
+}
+
+void share_report(const share_line *line, const share_total *total) {
+    char fetched[SHARE_SIZE_MAX], rate[SHARE_SIZE_MAX], there[SHARE_SIZE_MAX], files[64] = "";
+    uint64_t ms = (cli_now_ns() - line->begun) / 1000000 + 1;
+    if (total->files > 0)
+        (void)snprintf(files, sizeof files, "%" PRIu64 " file%s, ", total->files, total->files > 1 ? "s" : "");
+    cli_note("received %s%s of data fetched in %" PRIu64 ".%" PRIu64 " s, %s/s; %s were here before", files,
+             share_size(total->fetched, fetched), ms / 1000, ms % 1000 / 100,
+             share_size(total->fetched * 1000 / ms, rate), share_size(total->there, there));
+}
