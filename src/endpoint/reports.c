@@ -47,9 +47,20 @@ void reports_close(iroh_endpoint *ep) {
     ep->reports = NULL;
 }
 
+// A kept connection may not have noticed yet that the machine slept or moved.
+static void distrust_kept(iroh_endpoint *ep) {
+    struct endpoint_reports *t = ep->reports;
+    for (size_t i = t->conn_count; i-- > 0;) {
+        if (t->conns[i].probe == NULL)
+            report_conn_close(ep, &t->conns[i]);
+    }
+}
+
 void reports_request(iroh_endpoint *ep, report_reason reason) {
     if (!ep->makes_reports || ep->closed || (ep->reports == NULL && make(ep) != 0))
         return;
+    if (reason == REPORT_LINK_MINOR || reason == REPORT_LINK_MAJOR)
+        distrust_kept(ep);
     reporter_request(&ep->reports->reporter, reason);
 }
 

@@ -56,7 +56,8 @@ static bool was_asked(const report *r, int relay) {
 
 void report_inherit(report *r, const report *before) {
     for (int i = 0; i < RELAYS_MAX; i++) {
-        if (!was_asked(r, i))
+        bool cut = (r->cut >> i & 1) != 0 && report_latency(r, i) == 0;
+        if (!was_asked(r, i) || cut)
             memcpy(r->latency[i], before->latency[i], sizeof r->latency[i]);
     }
     if (r->varies4 == REPORT_UNKNOWN)

@@ -29,6 +29,7 @@ typedef struct report {
     report_answer captive;           // something else than the relay answers for it, to be logged in to
     int preferred;                   // the relay that is to be home; -1: no relay answered, none was home before
     uint64_t asked;                  // bit N: relay N was asked
+    uint64_t cut;                    // ... but an answer was no longer waited for, since enough was known
     uint32_t latency[RELAYS_MAX][REPORT_WAYS];  // us, 0: unknown
 } report;
 
@@ -43,8 +44,8 @@ void report_add_observed(report *r, const addr *global);
 uint32_t report_latency(const report *r, int relay);  // the smallest, us; 0: unknown
 bool report_has_latency(const report *r);             // of any relay
 
-// Takes over from the report before what this one has not looked at: latencies of relays that it did not ask, and whether
-// mappings vary.
+// Takes over from the report before what this one has not looked at: latencies of relays that it did not ask or not wait
+// for, and whether mappings vary.
 void report_inherit(report *r, const report *before);
 
 // The latencies of the last minutes.

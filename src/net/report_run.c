@@ -109,6 +109,12 @@ static void give_up(report_probe *p) {
         p->state = PROBE_OVER;
 }
 
+static void cut(report_run *run, report_probe *p) {
+    if (is_open(p))
+        run->result.cut |= UINT64_C(1) << p->relay;
+    give_up(p);
+}
+
 // No further answer of QAD is waited for: several relays answered, and each family had its chance.
 static bool qad_has_settled(const report_run *run, uint64_t now) {
     unsigned most = run->qad_relays < REPORT_QAD_ENOUGH ? run->qad_relays : REPORT_QAD_ENOUGH;
@@ -128,7 +134,7 @@ static void weigh(report_run *run, uint64_t now) {
     for (size_t i = 0; i < run->probe_count; i++) {
         report_probe *p = &run->probes[i];
         if (enough || (settled && is_qad(p)))
-            give_up(p);
+            cut(run, p);
         open |= is_open(p);
     }
     run->over |= !open;

@@ -1,8 +1,8 @@
 // The client's side of ordinary web TLS in QUIC: which certificates a server may show. For the few servers that are known
 // by a host name and not by a key.
 //
-// Roots are shared by handshakes and live until the last reference is gone. They cost time and memory (the system's: some
-// ten milliseconds and a megabyte), so they are made for a few handshakes and given up after them.
+// Roots are shared by handshakes and live until the last reference is gone. They cost time and memory (the system's: seven
+// milliseconds and four megabytes), so they are made for a few handshakes and given up after them.
 #ifndef TLS_WEB_CLIENT_H
 #define TLS_WEB_CLIENT_H
 

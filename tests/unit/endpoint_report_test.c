@@ -260,7 +260,84 @@ static void request(iroh_endpoint *ep, report_reason reason) {
     endpoint_leave(ep);
 }
 
+// The number of connections for discovery that the endpoint has.
+static size_t kept_by(iroh_endpoint *ep, quic_conn **first) {
+    endpoint_enter(ep);
+    size_t count = ep->reports->conn_count;
+    *first = count > 0 ? ep->reports->conns[0].core : NULL;
+    endpoint_leave(ep);
+    return count;
+}
+
 static void kept_connection_makes_the_next_report(void **state) {
+    place p, q;
+    dwelling d = {0};
+    iroh_net_report r;
+    iroh_relay_latency l[4];
+    quic_conn *before, *after;
+    (void)state;
+    place_open(&p);
+    place_open(&q);
+    dwelling_init(&d, OWN_THREAD);
+    dwelling_add(&d, p.url, p.quic_port);
+    dwelling_add(&d, q.url, q.quic_port);
+    iroh_endpoint *ep = duo_bind(&d.config);
+    assert_int_equal(report_of(ep, &r, l), 2);
+    assert_int_equal(kept_by(ep, &before), 1);
+    // That to the home relay.
+    endpoint_enter(ep);
+    assert_int_equal(ep->reports->conns[0].relay, ep->relays.home);
+    endpoint_leave(ep);
+    request(ep, REPORT_PORT_MAPPED);
+    r = await_report(ep, 2);
+    assert_int_equal(r.full_reports, 1);
+    expect_own_address(ep, &r);
+    assert_int_equal(r.mapping_varies_v4, 0);
+    assert_int_equal(kept_by(ep, &after), 1);
+    assert_ptr_equal(before, after);
+    // After a change of the network it is not believed.
+    request(ep, REPORT_LINK_MINOR);
+    assert_int_equal(kept_by(ep, &after), 0);
+    r = await_report(ep, 3);
+    assert_int_equal(r.full_reports, 1);
+    expect_own_address(ep, &r);
+    assert_int_equal(kept_by(ep, &after), 1);
+    // The relay that is left is what remains to be asked.
+    assert_int_equal(report_of(ep, &r, l), 2);
+    iroh_endpoint_free(ep);
+    iroh_relay_stop(p.relay);
+    iroh_relay_stop(q.relay);
+}
+
+static void home_moves_to_a_relay_that_lives(void **state) {
+    place p, q;
+    dwelling d = {0};
+    iroh_net_report r;
+    iroh_relay_latency l[4];
+    char home[64] = "";
+    (void)state;
+    place_open(&p);
+    place_open(&q);
+    dwelling_init(&d, OWN_THREAD);
+    dwelling_add(&d, p.url, p.quic_port);
+    dwelling_add(&d, q.url, q.quic_port);
+    iroh_endpoint *ep = duo_bind(&d.config);
+    assert_int_equal(report_of(ep, &r, l), 2);
+    assert_int_equal(iroh_endpoint_wait_online(ep, LONG_MS), 0);
+    place *dead = strcmp(r.preferred_relay, p.url) == 0 ? &p : &q, *alive = dead == &p ? &q : &p;
+    iroh_relay_stop(dead->relay);
+    request(ep, REPORT_LINK_MAJOR);
+    for (int ms = 0; ms < LONG_MS && strcmp(home, alive->url) != 0; ms += STEP_MS) {
+        assert_true(iroh_endpoint_home_relay(ep, home, sizeof home, NULL) > 0);
+        assert_int_equal(iroh_poll(&(iroh_pollitem){.endpoint = ep, .fd = -1}, 1, STEP_MS), 0);
+    }
+    assert_string_equal(home, alive->url);
+    assert_int_equal(iroh_endpoint_wait_online(ep, LONG_MS), 0);
+    iroh_endpoint_free(ep);
+    iroh_relay_stop(alive->relay);
+}
+
+static void relay_that_is_gone_tells_nothing(void **state) {
     place p;
     dwelling d = {0};
     iroh_net_report r;
@@ -271,7 +348,6 @@ static void kept_connection_makes_the_next_report(void **state) {
     dwelling_add(&d, p.url, p.quic_port);
     iroh_endpoint *ep = duo_bind(&d.config);
     assert_int_equal(report_of(ep, &r, l), 1);
-    // A relay that is gone cannot answer, but what it told still holds until the connection is known to be dead.
     iroh_relay_stop(p.relay);
     request(ep, REPORT_LINK_MAJOR);
     r = await_report(ep, 2);
@@ -362,6 +438,8 @@ int main(void) {
         cmocka_unit_test(roots_that_cannot_be_read_are_no_crash),
         cmocka_unit_test(relays_come_and_go),
         cmocka_unit_test(kept_connection_makes_the_next_report),
+        cmocka_unit_test(home_moves_to_a_relay_that_lives),
+        cmocka_unit_test(relay_that_is_gone_tells_nothing),
         cmocka_unit_test(switched_off_means_off),
         cmocka_unit_test(endpoints_end_at_any_time),
         cmocka_unit_test(settings_must_make_sense),

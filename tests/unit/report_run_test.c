@@ -164,6 +164,7 @@ static void two_answers_end_a_full_run(void **state) {
     assert_int_equal(w.started, 3);
     assert_int_equal(w.stopped, 1);
     assert_int_equal(result()->asked, 7);
+    assert_true((result()->cut & 1) != 0);
 }
 
 static void both_families_are_wanted_when_there_are_both(void **state) {
@@ -228,6 +229,7 @@ static void silence_everywhere_ends_in_time(void **state) {
     assert_false(result()->udp4 || result()->udp6 || report_has_latency(result()));
     assert_int_equal(result()->captive, REPORT_UNKNOWN);
     assert_int_equal(w.stopped, w.started);
+    assert_int_equal(result()->cut, 0);
 }
 
 static void failure_everywhere_ends_at_once(void **state) {

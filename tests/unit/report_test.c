@@ -194,6 +194,10 @@ static void unasked_is_inherited(void **state) {
     assert_int_equal(r.varies4, REPORT_YES);
     assert_int_equal(r.varies6, REPORT_YES);
     assert_int_equal(r.captive, REPORT_UNKNOWN);
+    r.cut = 1 << 2 | 1 << 3;
+    report_inherit(&r, &before);
+    assert_int_equal(report_latency(&r, 2), 20000);
+    assert_int_equal(report_latency(&r, 3), 30000);
 }
 
 int main(void) {
