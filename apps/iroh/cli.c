@@ -95,8 +95,8 @@ static const char **value_place(cli_options *o, const char *name) {
         return &o->bind[o->bind_count++];
     if (strcmp(name, "--relay") == 0)
         return &o->relay[o->relay_count++];
-    if (strcmp(name, "--relay-quic") == 0 && o->relay_count > 0)
-        return &o->relay_quic[o->relay_count - 1];
+    if (strcmp(name, "--relay-quic") == 0)
+        return &o->relay_quic[o->relay_count > 0 ? o->relay_count - 1 : 0];
     if (strcmp(name, "--relay-token") == 0)
         return o->relay_count > 0 ? &o->relay_tokens[o->relay_count - 1] : &o->relay_token;
     return NULL;
