@@ -50,6 +50,8 @@ void conn_accept(listener *from, int fd, const addr *remote) {
     list_init(&c->link);
     list_init(&c->phase_link);
     list_init(&c->busy_link);
+    list_init(&c->round_link);
+    pace_init(&c->pace, loop_now(l));
     relay_session_init(&c->session, &l->hub, c);
     count_in(c);
     if (set_up(c, from->tls) != 0)
@@ -85,7 +87,10 @@ void conn_drop(conn *c) {
     c->dead = true;
     count_out(c);
     leave_session(c);
+    rounds_leave(c);
     http_free(c);
+    if (c->phase == CONN_RELAY)
+        list_remove(&c->phase_link);  // of those whose access is asked for, not of handshakes
     conn_tls_free(c);
     heap_remove(&c->loop->timers, &c->timer);
     list_remove(&c->phase_link);
@@ -108,6 +113,7 @@ void conn_end(conn *c) {
         return;
     }
     leave_session(c);
+    rounds_leave(c);
     sys_tcp_finish(c->fd);
     if (c->phase <= CONN_HTTP && c->serves != SERVES_METRICS)
         c->loop->counters[COUNT_HTTP_CLOSED]++;
@@ -150,8 +156,10 @@ static bool wants_read(const conn *c) {
 }
 
 void conn_watch(conn *c) {
-    if (!c->dead)
-        sys_watch_set(c->watch, (wants_read(c) ? SYS_READABLE : 0u) | (c->writing ? SYS_WRITABLE : 0u));
+    if (c->dead)
+        return;
+    bool readable = c->pace.at == PACE_WATCHED && wants_read(c);
+    sys_watch_set(c->watch, (readable ? SYS_READABLE : 0u) | (c->writing ? SYS_WRITABLE : 0u));
 }
 
 void conn_input(conn *c, uint8_t *bytes, size_t len) {
@@ -170,23 +178,37 @@ static void on_end_of_input(conn *c) {
         conn_drop(c);
 }
 
-static void read_input(conn *c) {
+// How many bytes were read.
+static size_t read_input(conn *c) {
     uint8_t *room = c->loop->room + TLS_RECORD_MAX;
     int n = sys_tcp_read(c->fd, room, c->phase == CONN_RELAY ? READ_ROOM : READ_HTTP);
     if (n == IROH_ERR_AGAIN)
-        return;
+        return 0;
     if (n <= 0) {
         c->failed = n < 0 || c->phase == CONN_HANDSHAKE;
         on_end_of_input(c);
-        return;
+        return 0;
     }
     if (c->phase == CONN_LINGER)
-        return;
+        return 0;
     if (c->tls != NULL)
         conn_tls_input(c, room, (size_t)n);
     else
         conn_input(c, room, (size_t)n);
+    return (size_t)n;
+}
+
+size_t conn_read(conn *c) {
+    const relay_counters *counters = &c->loop->hub.counters;
+    uint64_t frames = counters->send_packets_recv;
+    loop_begin(c->loop);
+    if (c->dead || !wants_read(c))
+        return 0;
+    size_t len = read_input(c);
+    if (c->phase == CONN_RELAY)
+        rounds_read(c, (uint32_t)(counters->send_packets_recv - frames), len);
     conn_watch(c);
+    return len;
 }
 
 static void on_writable(conn *c) {
@@ -206,8 +228,8 @@ static void conn_ready(void *user, unsigned events) {
         return;
     if ((events & SYS_WRITABLE) != 0)
         on_writable(c);
-    if (!c->dead && (events & SYS_READABLE) != 0 && wants_read(c))
-        read_input(c);
+    if (!c->dead && (events & SYS_READABLE) != 0)
+        (void)conn_read(c);
 }
 
 // --- What the hub wants

@@ -62,6 +62,7 @@ int loop_new(iroh_relay *r, uint32_t number, relay_loop **out) {
     list_init(&l->handshakes);
     list_init(&l->asked);
     list_init(&l->busy);
+    rounds_init(l);
     for (int i = 0; i < LISTENERS; i++)
         l->listeners[i].fd = -1;
     l->outboxes = calloc(r->loop_count, sizeof *l->outboxes);
@@ -136,6 +137,7 @@ static uint64_t next_deadline(const relay_loop *l) {
     const heap_item *first = heap_first(&l->timers);
     uint64_t at = time_min(relay_hub_deadline(&l->hub), first != NULL ? first->at : TIME_NEVER);
     at = time_min(time_min(at, l->reload_at), time_min(l->accept_at, conn_tls_rest_at(l)));
+    at = time_min(at, rounds_at(l));
     if (l->stop_by != 0)
         at = time_min(at, l->stop_by);
     return l->qad != NULL ? time_min(at, qad_deadline(l->qad)) : at;
@@ -148,6 +150,7 @@ static void on_time(relay_loop *l) {
     for (heap_item *first; (first = heap_first(&l->timers)) != NULL && first->at <= now;)
         conn_timer(heap_entry(first, conn, timer), now);
     conn_tls_rest(l, now);
+    rounds_run(l, now);
     if (l->reload_at <= now)
         server_reload_due(l->server);
     if (l->accept_at <= now)

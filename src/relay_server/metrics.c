@@ -52,6 +52,7 @@ static const metric metrics[] = {
     {"sessions_timed_out", "Relay sessions that ended for want of a pong or of a handshake", HUB(timed_out)},
     {"sessions_slow", "Relay sessions that ended because the client took nothing", HUB(slow)},
     {"sessions_failed", "Relay sessions that ended in an error of the client", HUB(failed)},
+    {"paced_reads", "Reads of clients that send so much that they are read at intervals", false, COUNT_PACED_READS},
     {"connections_refused", "TCP connections closed at once for want of memory", false, COUNT_REFUSED},
 };
 

@@ -7,6 +7,7 @@
 //   page.c      the page for people                                conn_tls.c  TLS on a connection
 //   metrics.c   the page for Prometheus                            callback.c  asking a web server who may use the relay
 //   file.c      the configuration file                             qad.c       QUIC address discovery
+//   pace.c      whether a client is read at intervals              rounds.c    reading those that are
 //
 // A loop owns its connections and its hub; no other thread touches them. What others may read of a loop are its counters.
 #ifndef RELAY_SERVER_STATE_H
@@ -31,6 +32,7 @@
 #include "relay/hub.h"
 #include "relay/session.h"
 #include "relay_server/mailbox.h"
+#include "relay_server/pace.h"
 #include "relay_server/parcel.h"
 #include "sys/loop.h"
 #include "sys/tcp.h"
@@ -67,7 +69,8 @@ enum {
     COUNT_QAD_CONNECTIONS,
     COUNT_QAD_CLOSED,
     COUNT_QAD_ERRORED,
-    COUNT_REFUSED,  // connections that were closed at once for want of room
+    COUNT_PACED_READS,  // reads in rounds
+    COUNT_REFUSED,      // connections that were closed at once for want of room
     COUNTERS
 };
 
@@ -97,6 +100,12 @@ typedef struct letter_verdict {
     bool allow;
 } letter_verdict;
 
+// Clients that are read at the same interval.
+typedef struct pace_round {
+    list_link conns;  // conn.round_link
+    uint64_t at;      // ns, when they are next; TIME_NEVER: there are none
+} pace_round;
+
 struct relay_loop {
     iroh_relay *server;
     uint32_t number;
@@ -112,13 +121,14 @@ struct relay_loop {
     web_certificate *certificate;  // null: none
     listener listeners[LISTENERS];
     bucket accepts;
-    heap timers;           // conn.timer
-    uint64_t accept_at;    // ns, when paused; TIME_NEVER: not paused
-    list_link conns;       // conn.link
-    list_link dead;        // conn.link, to be freed at the end of the turn
-    list_link handshakes;  // conn.phase_link, the oldest first
-    list_link asked;       // conn.phase_link, whose access the callback decides
-    list_link busy;        // conn.busy_link: with expanded keys, least recently used first
+    heap timers;               // conn.timer
+    uint64_t accept_at;        // ns, when paused; TIME_NEVER: not paused
+    list_link conns;           // conn.link
+    list_link dead;            // conn.link, to be freed at the end of the turn
+    list_link handshakes;      // conn.phase_link, the oldest first
+    list_link asked;           // conn.phase_link, whose access the callback decides
+    list_link busy;            // conn.busy_link: with expanded keys, least recently used first
+    pace_round rounds[PACES];  // by pace; the first, of those that are watched, is not used
     size_t conn_count, handshake_count;
     uint64_t conn_numbers;  // given out
     uint64_t now;           // of this turn; 0: not read yet, see loop_now
@@ -188,7 +198,8 @@ struct conn {
     bool dead;     // freed at the end of the turn
     uint64_t number;
     addr remote;
-    list_link link, phase_link, busy_link;
+    list_link link, phase_link, busy_link, round_link;
+    pace pace;  // how often it is read, as a client
     heap_item timer;
     conn_tls *tls;     // null: plain
     http_state *http;  // null after the upgrade
@@ -206,6 +217,15 @@ void conn_do(conn *c, unsigned wants);  // RELAY_WANTS_*
 void conn_verdict(conn *c, bool allow);
 conn *conn_find_asked(relay_loop *l, uint64_t number);  // null: it has gone meanwhile
 void conn_watch(conn *c);                               // sets what the socket is watched for
+size_t conn_read(conn *c);                              // reads once, if it is to be read: how many bytes
+
+// --- rounds.c
+
+void rounds_init(relay_loop *l);
+uint64_t rounds_at(const relay_loop *l);                   // ns, the next; TIME_NEVER
+void rounds_run(relay_loop *l, uint64_t now);              // reads those whose time has come
+void rounds_read(conn *c, uint32_t frames, size_t bytes);  // a client was read: datagram frames and bytes
+void rounds_leave(conn *c);                                // it is watched from now on
 
 // --- conn_out.c
 
