@@ -109,11 +109,12 @@ void relay_upgrade_judge(const http_head *request, relay_upgrade *out) {
     out->claim = http_field_find(request, RELAY_CLAIM_FIELD, NULL);
 }
 
-void relay_put_security_fields(writer *w) {
-    http_put_text(w, "strict-transport-security", "max-age=63072000; includeSubDomains");
-    http_put_text(w, "content-security-policy",
-                  "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'self'; "
-                  "block-all-mixed-content; plugin-types 'none'");
+void relay_put_security_fields(writer *w, bool secure, const char *policy) {
+    static const char nothing[] = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'self'; "
+                                  "block-all-mixed-content; plugin-types 'none'";
+    if (secure)
+        http_put_text(w, "strict-transport-security", "max-age=63072000; includeSubDomains");
+    http_put_text(w, "content-security-policy", policy != NULL ? policy : nothing);
 }
 
 static void put_refusal(writer *w, const relay_upgrade *u, const char *date) {
@@ -129,7 +130,7 @@ static void put_refusal(writer *w, const relay_upgrade *u, const char *date) {
 
 void relay_upgrade_put_answer(writer *w, const relay_upgrade *u, const char *date) {
     http_put_status(w, u->status);
-    relay_put_security_fields(w);
+    relay_put_security_fields(w, u->secure, NULL);
     if (u->status != 101) {
         put_refusal(w, u, date);
         return;

@@ -20,17 +20,20 @@ typedef struct relay_upgrade {
     char accept[WS_ACCEPT_SIZE];
     const http_text *claim;  // the value of RELAY_CLAIM_FIELD; null: none
     bool other_version;      // refused for its Sec-WebSocket-Version
+    bool secure;             // set by the caller when the request came over TLS: relay_put_security_fields
     char refusal[RELAY_REFUSAL_MAX];
 } relay_upgrade;
 
-// Judges the request; `claim` borrows from the head. Method and path are the caller's to check.
+// Judges the request; `claim` borrows from the head, and `secure` is false. Method and path are the caller's to check.
 void relay_upgrade_judge(const http_head *request, relay_upgrade *out);
 
 // Writes the whole answer: the 101, or the refusal with its body. `date` is the value of that field (IMF-fixdate).
 void relay_upgrade_put_answer(writer *w, const relay_upgrade *u, const char *date);
 
-// The two security fields that every answer of the server carries.
-void relay_put_security_fields(writer *w);
+// The security fields that every answer of the server carries: the content security policy, null for the original's, which
+// allows nothing; and over TLS before it Strict-Transport-Security. The original sends that on plain HTTP too, where it
+// has no place (RFC 6797, 7.2).
+void relay_put_security_fields(writer *w, bool secure, const char *policy);
 
 // The token that a request presents: of the first Authorization field with the scheme Bearer, else the query parameter
 // `token`. Its length, or IROH_ERR_NOT_FOUND, IROH_ERR_TOO_LARGE.

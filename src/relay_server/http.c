@@ -26,19 +26,6 @@ typedef struct answer {
 
 // --- Answers
 
-// What the original allows on its pages: nothing.
-#define USUAL_POLICY                                                                                                   \
-    "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'self'; block-all-mixed-content; "       \
-    "plugin-types 'none'"
-
-static void put_security(const conn *c, writer *w, const char *policy) {
-    if (c->serves != SERVES_ALL)
-        return;
-    if (c->tls != NULL)
-        http_put_text(w, "strict-transport-security", "max-age=63072000; includeSubDomains");
-    http_put_text(w, "content-security-policy", policy != NULL ? policy : USUAL_POLICY);
-}
-
 static void put_length(writer *w, size_t len) {
     char text[24];
     (void)snprintf(text, sizeof text, "%zu", len);
@@ -49,7 +36,8 @@ static void give(conn *c, const answer *a) {
     uint8_t head[ANSWER_HEAD_MAX];
     writer w = writer_of(head, sizeof head);
     http_put_status(&w, a->status);
-    put_security(c, &w, a->policy);
+    if (c->serves == SERVES_ALL)
+        relay_put_security_fields(&w, c->tls != NULL, a->policy);
     if (a->type != NULL)
         http_put_text(&w, "content-type", a->type);
     if (a->name != NULL)
@@ -186,6 +174,7 @@ static void on_upgrade(conn *c, const http_head *h) {
     relay_claim claim;
     const uint8_t *proven;
     relay_upgrade_judge(h, &upgrade);
+    upgrade.secure = c->tls != NULL;
     writer w = writer_of(bytes, sizeof bytes);
     relay_upgrade_put_answer(&w, &upgrade, loop_date(c->loop));
     if (w.failed || !conn_put(c, bytes, writer_len(&w))) {

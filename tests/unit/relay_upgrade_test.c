@@ -144,7 +144,7 @@ static void claims_are_found(void **state) {
     assert_null(u.claim);
 }
 
-static void the_answer_has_the_fields_of_the_original(void **state) {
+static void the_answer_has_the_fields_of_the_original_and_on_plain_http_all_but_the_first(void **state) {
     (void)state;
     static const char *const names[] = {"strict-transport-security",
                                         "content-security-policy",
@@ -154,18 +154,21 @@ static void the_answer_has_the_fields_of_the_original(void **state) {
                                         "connection",
                                         "date"};
     char text[1024], out[1024];
-    http_head h;
-    relay_upgrade u;
-    judge(UPGRADE KEY_LINE VERSION OFFER, &h, &u, text);
-    writer w = writer_of(out, sizeof out);
-    relay_upgrade_put_answer(&w, &u, "Mon, 23 Nov 2026 20:45:25 GMT");
-    assert_false(w.failed);
-    assert_int_equal(http_response_parse(out, writer_len(&w), &h), 0);
-    assert_int_equal(h.field_count, sizeof names / sizeof *names);
-    for (size_t i = 0; i < h.field_count; i++)
-        assert_true(http_text_is(&h.fields[i].name, names[i]));
-    assert_int_equal(relay_upgrade_check(&h, KEY), RELAY_V2);
-    assert_int_equal(relay_upgrade_check(&h, "AGhlIHNhbXBsZSBub25jZQ=="), IROH_ERR_PROTOCOL);
+    for (int plain = 0; plain < 2; plain++) {
+        http_head h;
+        relay_upgrade u;
+        judge(UPGRADE KEY_LINE VERSION OFFER, &h, &u, text);
+        u.secure = plain == 0;
+        writer w = writer_of(out, sizeof out);
+        relay_upgrade_put_answer(&w, &u, "Mon, 23 Nov 2026 20:45:25 GMT");
+        assert_false(w.failed);
+        assert_int_equal(http_response_parse(out, writer_len(&w), &h), 0);
+        assert_int_equal(h.field_count, sizeof names / sizeof *names - (size_t)plain);
+        for (size_t i = 0; i < h.field_count; i++)
+            assert_true(http_text_is(&h.fields[i].name, names[i + (size_t)plain]));
+        assert_int_equal(relay_upgrade_check(&h, KEY), RELAY_V2);
+        assert_int_equal(relay_upgrade_check(&h, "AGhlIHNhbXBsZSBub25jZQ=="), IROH_ERR_PROTOCOL);
+    }
 }
 
 static void a_refusal_says_why(void **state) {
@@ -245,7 +248,7 @@ int main(void) {
         cmocka_unit_test(the_request_has_the_bytes_of_the_original),
         cmocka_unit_test(requests_are_judged_in_order),
         cmocka_unit_test(claims_are_found),
-        cmocka_unit_test(the_answer_has_the_fields_of_the_original),
+        cmocka_unit_test(the_answer_has_the_fields_of_the_original_and_on_plain_http_all_but_the_first),
         cmocka_unit_test(a_refusal_says_why),
         cmocka_unit_test(the_client_needs_a_known_version),
         cmocka_unit_test(tokens_are_found_in_fields_then_in_the_query),
