@@ -43,11 +43,13 @@ int reporter_begin(reporter *r, const report_plan *world, uint64_t now) {
     plan.full = reporter_wants_full(r, now);
     plan.https = r->https && (plan.full || !report_has_latency(&r->last));
     plan.captive = r->captive && plan.full ? any_relay(r, world) : -1;
-    set_next(r, now);
     r->wanted = false;
     r->run = malloc(sizeof *r->run);
-    if (r->run == NULL)
+    if (r->run == NULL) {
+        r->next = now + REPORT_RETRY;
         return IROH_ERR_NOMEM;
+    }
+    set_next(r, now);
     r->wanted_full = false;
     report_run_begin(r->run, &plan, now);
     r->runs++;

@@ -17,6 +17,7 @@
 #define REPORT_PERIOD_MIN (20 * NS_PER_S)
 #define REPORT_PERIOD_MAX (26 * NS_PER_S)
 #define REPORT_FULL_AGE (300 * NS_PER_S)
+#define REPORT_RETRY NS_PER_S  // when a run could not begin
 
 typedef enum report_reason {
     REPORT_PERIODIC = 1,
@@ -50,7 +51,8 @@ void reporter_request(reporter *r, report_reason reason);
 bool reporter_is_due(const reporter *r, uint64_t now);
 bool reporter_wants_full(const reporter *r, uint64_t now);  // whether a run begun now would be full
 
-// What the shell knows of the world; the rest of the plan is the reporter's. IROH_ERR_NOMEM: it is tried again next time.
+// What the shell knows of the world; the rest of the plan is the reporter's. IROH_ERR_NOMEM: it is due again after
+// REPORT_RETRY.
 int reporter_begin(reporter *r, const report_plan *world, uint64_t now);
 
 // There are no relays to ask: what they told is forgotten, and there is no run until one is requested.
