@@ -7,7 +7,7 @@
 #include "share.h"
 
 #define CONNECT_MS 30000
-#define TRIES 3         // connections that bring nothing new before giving up
+#define TRIES 3         // connections in a row that bring nothing new
 #define SIZES_MAX 64    // files whose sizes are asked for first
 #define LARGE 4210688u  // bytes; above it the store tells of a blob in part only by and by
 
@@ -124,8 +124,10 @@ static void look_ahead(fetch *f, iroh_connection *c) {
 
 // --- Fetching
 
-// Errors after which another connection may do better.
-static bool may_try_again(int error) {
+// Errors of a connection after which another one may do better. Who does not even answer has had time enough.
+static bool may_try_again(int error, bool connected) {
+    if (!connected)
+        return false;
     return error == IROH_ERR_TIMEOUT || error == IROH_ERR_IDLE || error == IROH_ERR_TRANSPORT ||
            error == IROH_ERR_STATELESS || error == IROH_ERR_UNREACHABLE;
 }
@@ -164,9 +166,9 @@ static const char *meaning(int error, bool connected) {
 }
 
 static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_temp_tag **temp_tag) {
-    bool connected = false;
+    bool connected = true;
     int r = IROH_ERR_TIMEOUT;
-    for (int tries = 0; tries < TRIES && may_try_again(r); tries++) {
+    for (int tries = 0; tries < TRIES && may_try_again(r, connected); tries++) {
         r = fetch_once(f, ep, from, temp_tag, &connected);
         if (f->total->fetched == 0)
             f->total->there = f->latest.have;
