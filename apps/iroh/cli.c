@@ -483,6 +483,7 @@ int cli_signals_fd(void) {
     action.sa_handler = on_signal;
     (void)sigemptyset(&action.sa_mask);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of writing
     if (pipe(signal_pipe) != 0 || !own_flags(signal_pipe[0]) || !own_flags(signal_pipe[1]) ||
         sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0)
         cli_error("signals end the program at once: %s", strerror(errno));

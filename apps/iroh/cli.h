@@ -78,7 +78,8 @@ iroh_addr *cli_target(const char *text);
 #define CLI_TICKET_MAX 4096
 bool cli_ticket(iroh_endpoint *ep, const cli_options *o, char out[static CLI_TICKET_MAX]);
 
-// From now on SIGINT and SIGTERM make this descriptor readable instead of ending the program, and SIGPIPE is ignored.
+// From now on SIGINT and SIGTERM make this descriptor readable instead of ending the program, and SIGPIPE and SIGXFSZ
+// are ignored.
 // Once for a program. -1 after a message: then they end it as usual.
 int cli_signals_fd(void);
 
