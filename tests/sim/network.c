@@ -225,6 +225,8 @@ static void send_one(sim_world *w, sim_node *from, const quic_transmit *t, const
 }
 
 void sim_send(sim_world *w, sim_node *from, const quic_transmit *t, const uint8_t *bytes) {
+    if (w->way.send != NULL && w->way.send(w->way.user, from, t, bytes))
+        return;
     for (size_t at = 0; at < t->len; at += t->segment) {
         size_t len = t->len - at < t->segment ? t->len - at : t->segment;
         send_one(w, from, t, bytes + at, len);

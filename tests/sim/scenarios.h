@@ -15,6 +15,7 @@ extern const sim_scenario sim_scenarios_basic[];
 extern const sim_scenario sim_scenarios_paths[];
 extern const sim_scenario sim_scenarios_ends[];
 extern const sim_scenario sim_scenarios_nat[];
+extern const sim_scenario sim_scenarios_relays[];
 extern const sim_scenario sim_scenarios_random[];
 
 // What the runs of the scenario so far have measured, on one line; nothing if it measures nothing.

@@ -33,8 +33,8 @@ static bool run_scenario(const sim_scenario *s, uint64_t seeds) {
     return true;
 }
 
-static const sim_scenario *const tables[] = {sim_scenarios_basic, sim_scenarios_paths, sim_scenarios_ends,
-                                             sim_scenarios_nat, sim_scenarios_random};
+static const sim_scenario *const tables[] = {sim_scenarios_basic, sim_scenarios_paths,  sim_scenarios_ends,
+                                             sim_scenarios_nat,   sim_scenarios_relays, sim_scenarios_random};
 
 int main(int argc, char **argv) {
     uint64_t seeds = 0;

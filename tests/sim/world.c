@@ -121,7 +121,7 @@ static uint64_t next_time(const sim_world *w) {
     uint64_t at = sim_next_arrival(w);
     for (size_t i = 0; i < w->node_count; i++)
         at = time_min(at, quic_endpoint_deadline(w->nodes[i].ep));
-    return at;
+    return w->way.deadline != NULL ? time_min(at, w->way.deadline(w->way.user)) : at;
 }
 
 static void settle(sim_world *w, sim_node *n) {
@@ -150,6 +150,8 @@ bool sim_run(sim_world *w, bool (*done)(sim_world *w), uint64_t limit) {
         }
         bool touched[SIM_NODES_MAX] = {false};
         sim_deliver(w, touched);
+        if (w->way.run != NULL)
+            w->way.run(w->way.user, touched);
         for (size_t i = 0; i < w->node_count; i++) {
             if (quic_endpoint_deadline(w->nodes[i].ep) <= w->now) {
                 quic_endpoint_timeout(w->nodes[i].ep, w->now);

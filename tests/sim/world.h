@@ -7,6 +7,7 @@
 //
 //   world.c    nodes, time
 //   network.c  addresses, translation, links
+//   relays.c   another way than links
 //   check.c    invariants
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -78,6 +79,14 @@ typedef struct sim_node {
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
 } sim_node;
 
+// A way beside the links, for addresses of its own.
+typedef struct sim_way {
+    bool (*send)(void *user, sim_node *from, const quic_transmit *t, const uint8_t *bytes);  // false: not for it
+    uint64_t (*deadline)(const void *user);
+    void (*run)(void *user, bool touched[static SIM_NODES_MAX]);  // touched[i]: node i got something
+    void *user;
+} sim_way;
+
 typedef struct sim_world {
     uint64_t now;
     sim_rng rng;
@@ -90,6 +99,7 @@ typedef struct sim_world {
     void (*tap)(struct sim_world *w, sim_node *from, const addr *local, const addr *remote, const uint8_t *bytes,
                 size_t len);
     void *watcher;
+    sim_way way;                 // its functions are null: there is none
     struct sim_flight *flights;  // in the air, sorted by arrival
     uint64_t sequence;
     char failure[256];  // the first broken invariant, empty: none
