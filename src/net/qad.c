@@ -31,6 +31,7 @@ static void set_transport(quic_transport *t) {
     t->idle_timeout = IDLE_TIMEOUT;
     t->keep_alive = KEEP_ALIVE;
     t->initial_rtt = INITIAL_RTT;
+    t->mtu_max = QUIC_MIN_INITIAL;  // nothing large is ever sent
     t->streams_bidi = t->streams_uni = 0;
     t->datagrams = false;
     t->paths = 0;
