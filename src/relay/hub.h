@@ -18,7 +18,7 @@
 #include "relay/queue.h"
 #include "relay/routes.h"
 
-#define RELAY_HUB_PACKETS 512       // datagram frames that wait for one client
+#define RELAY_HUB_PACKETS 1024      // datagram frames that wait for one client; the original: 512
 #define RELAY_HUB_BYTES (1U << 20)  // and their bytes
 #define RELAY_HUB_NOTICES 512       // pongs and notices that wait for one client
 #define RELAY_HUB_NOTICE_BYTES 16384
