@@ -25,13 +25,17 @@ typedef struct export {
 }
 export;
 
-// Beside the target, so that a rename does.
+// Beside the target, so that a rename does; with as much of its name as leaves room for what is added.
 static int name_unfinished(export *e) {
     static atomic_uint count;
-    if (strlen(e->target) + NAME_ROOM > sizeof e->unfinished)
+    const char *slash = strrchr(e->target, '/');
+    size_t start = slash != NULL ? (size_t)(slash - e->target) + 1 : 0, len = strlen(e->target + start);
+    if (len > NAME_MAX - NAME_ROOM)
+        len = NAME_MAX - NAME_ROOM;
+    if (start + len + NAME_ROOM > sizeof e->unfinished)
         return IROH_ERR_TOO_LARGE;
-    (void)snprintf(e->unfinished, sizeof e->unfinished, "%s.part-%ld-%u", e->target, (long)getpid(),
-                   atomic_fetch_add(&count, 1));
+    (void)snprintf(e->unfinished, sizeof e->unfinished, "%.*s.part-%ld-%u", (int)(start + len), e->target,
+                   (long)getpid(), atomic_fetch_add(&count, 1));
     return 0;
 }
 
