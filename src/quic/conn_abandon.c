@@ -61,7 +61,7 @@ void quic_conn_abandon(quic_conn *c, quic_path *p, uint64_t code, bool by_peer, 
     if (!p->abandoned) {
         p->abandoned = true;
         p->abandon_code = code;
-        p->challenge_wanted = p->status_wanted = p->ping_wanted = false;
+        p->challenge_wanted = p->status_wanted = p->ping_wanted = p->hurry_wanted = false;
         p->challenge_at = p->validation_ends = p->idle_at = p->keep_alive_at = p->pacing_at = TIME_NEVER;
         p->response_count = 0;
         say_abandon(c, p->id, code);

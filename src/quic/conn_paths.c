@@ -169,6 +169,7 @@ void quic_conn_multipath_free(quic_conn *c) {
         return;
     ranges_dispose(&c->mp->gone);
     free(c->mp->abandons);
+    free(c->mp->lost);
     quic_nat_free(c->mp->nat);
     free(c->mp);
     c->mp = NULL;
@@ -293,11 +294,26 @@ int quic_conn_open_path(quic_conn *c, const addr *remote, const addr *local, qui
     return 0;
 }
 
+// False when others must wait, too.
+static bool reopen_lost(quic_conn *c, uint64_t now) {
+    quic_multipath *mp = c->mp;
+    const addr any = {0};
+    uint32_t id;
+    while (mp->lost_count > 0) {
+        const quic_lost_path *l = &mp->lost[mp->lost_count - 1];
+        int r = quic_conn_open_path(c, &l->remote, &any, l->status, now, &id);
+        if (r == IROH_ERR_AGAIN || r == IROH_ERR_LIMIT)
+            return false;
+        mp->lost_count--;
+    }
+    return true;
+}
+
 void quic_conn_reopen(quic_conn *c, uint64_t now) {
     size_t at = 0;
     addr to, any = {0};
     uint32_t id;
-    if (c->mp == NULL || c->mp->nat == NULL)
+    if (c->mp == NULL || !reopen_lost(c, now) || c->mp->nat == NULL)
         return;
     while (quic_nat_next_open(c->mp->nat, &at, &to)) {
         int r = quic_conn_open_path(c, &to, &any, PATH_BACKUP, now, &id);
@@ -370,7 +386,21 @@ size_t quic_conn_paths(const quic_conn *c, quic_path_info *out, size_t room) {
 static void recover(quic_conn *c, quic_path *p) {
     (void)quic_conn_rotate_cid(c, p->cids);
     p->pto_count = 0;
-    p->ping_wanted = true;
+    p->ping_wanted = p->hurry_wanted = true;
+}
+
+// Without memory for it the layer above may find another way there.
+static void remember_lost(quic_multipath *mp, const addr *remote, quic_path_status status) {
+    for (size_t i = 0; i < mp->lost_count; i++) {
+        if (addr_equal(&mp->lost[i].remote, remote))
+            return;
+    }
+    quic_lost_path *grown =
+        mp->lost_count < CONN_PATHS_MAX ? realloc(mp->lost, (mp->lost_count + 1U) * sizeof *grown) : NULL;
+    if (grown == NULL)
+        return;
+    mp->lost = grown;
+    mp->lost[mp->lost_count++] = (quic_lost_path){.remote = *remote, .status = status};
 }
 
 // A new path to where the old one led. When it is the last one, the new one must be there before the old one goes.
@@ -390,11 +420,16 @@ static void replace(quic_conn *c, quic_path *p, uint64_t now) {
             quic_conn_abandon(c, p, PATH_CODE_UNSTABLE_OR_POOR, false, now);
             return;
         }
+        if (quic_conn_open_paths(c) > 1 && (r == IROH_ERR_AGAIN || r == IROH_ERR_LIMIT))
+            remember_lost(c->mp, &remote, status);
     }
-    if (quic_conn_open_paths(c) > 1)
+    if (quic_conn_open_paths(c) > 1) {
         quic_conn_abandon(c, p, PATH_CODE_UNSTABLE_OR_POOR, false, now);
-    else
-        recover(c, p);
+        return;
+    }
+    // The only one goes on from whatever address the system chooses; the old one is no more.
+    p->local = any;
+    recover(c, p);
 }
 
 void quic_conn_network_changed(quic_conn *c, bool (*recoverable)(void *user, const addr *local, const addr *remote),

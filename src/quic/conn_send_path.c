@@ -46,6 +46,9 @@ void quic_conn_put_path_frames(quic_conn *c, quic_path *p, quic_builder *b, uint
     if (p->ping_wanted && writer_left(&b->w) > 0) {
         writer_u8(&b->w, FRAME_PING);
         p->ping_wanted = false;
+        if (p->hurry_wanted && c->peer.has_min_ack_delay && c->params_taken && writer_left(&b->w) > 0)
+            writer_u8(&b->w, FRAME_IMMEDIATE_ACK);
+        p->hurry_wanted = false;
     }
     bool written = b->w.p != begin;
     if (written)

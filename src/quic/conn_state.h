@@ -95,6 +95,12 @@ typedef struct quic_abandon {
     uint64_t code;
 } quic_abandon;
 
+// A path that the network took and that could not be opened anew yet.
+typedef struct quic_lost_path {
+    addr remote;
+    quic_path_status status;
+} quic_lost_path;
+
 // An answer to a challenge that came from another address than the path's, or a probe of ours to one.
 typedef struct quic_off_path {
     list_link link;
@@ -123,8 +129,10 @@ typedef struct quic_multipath {
     uint32_t blocked_id;
     quic_abandon *abandons;
     uint8_t abandon_count;
-    uint64_t grace_at;  // ns: the last path was abandoned by the peer, and no other came; TIME_NEVER: not so
-    quic_nat *nat;      // null: not negotiated
+    uint64_t grace_at;     // ns: the last path was abandoned by the peer, and no other came; TIME_NEVER: not so
+    quic_nat *nat;         // null: not negotiated
+    quic_lost_path *lost;  // client: to be opened as soon as there are ids for them
+    uint8_t lost_count;
 } quic_multipath;
 
 struct quic_conn {

@@ -85,6 +85,7 @@ typedef struct quic_path {
     uint8_t responses[PATH_RESPONSES][8];
     uint8_t response_count;
     bool ping_wanted;
+    bool hurry_wanted;    // with the PING the peer is asked to acknowledge it at once
     bool app_limited;     // the latest round of sending stopped for lack of data
     uint64_t event_lost;  // packets lost in the latest congestion event and not known to have arrived
     uint8_t ecn_state;

@@ -139,6 +139,75 @@ static void acknowledgements_are_as_frequent_as_the_peer_asks(void **state) {
     linked_free(b);
 }
 
+// --- Changes of the network
+
+static bool all_stays(void *user, const addr *local, const addr *remote) {
+    (void)user;
+    (void)local;
+    (void)remote;
+    return true;
+}
+
+static void a_probe_after_a_change_is_acknowledged_at_once(void **state) {
+    (void)state;
+    quic_transport t;
+    quic_transport_default(&t);
+    t.skip_packet_numbers = false;  // a gap is acknowledged at once
+    linked *b = linked_start(&t);
+    linked_run(b, 100);
+    quic_conn *c = linked_conn(b, CLIENT);
+    // Without other connection ids nothing but the probe goes; the server would answer to the rest of it anyway.
+    quic_peer_cids *ids = &c->path->cids->peer;
+    for (size_t i = 0; i < CIDS_PEER_MAX; i++)
+        ids->items[i].used = i == ids->active;
+    // A ping alone waits for 25 ms.
+    c->path->ping_wanted = true;
+    quic_conn_wake(c);
+    linked_run(b, 15);
+    assert_true(server_owes_ack(b));
+    linked_run(b, 100);
+    assert_false(server_owes_ack(b));
+    b->count = 0;
+    quic_conn_network_changed(c, all_stays, NULL, b->w.now);
+    linked_run(b, 15);
+    assert_false(server_owes_ack(b));
+    assert_int_equal(b->count, 2);
+    assert_int_equal(b->log[0].from, CLIENT);
+    assert_int_equal(b->log[1].from, SERVER);
+    linked_free(b);
+}
+
+static bool stranger_is_lost(void *user, const addr *local, const addr *remote) {
+    (void)local;
+    return !addr_equal(remote, user);
+}
+
+// There is no id for another path until the peer has heard that the old one is gone.
+static void a_lost_path_is_opened_again_as_soon_as_there_is_an_id(void **state) {
+    (void)state;
+    linked *b = linked_start(NULL);
+    quic_conn *c = linked_conn(b, CLIENT);
+    addr nobody = b->w.nodes[STRANGER].address, any = {0};
+    uint32_t id, fresh = UINT32_MAX;
+    assert_int_equal(quic_conn_open_path(c, &nobody, &any, PATH_BACKUP, b->w.now, &id), 0);
+    linked_run(b, 10);
+    uint64_t first_after = c->mp->peer_max + 1;
+    c->mp->next_id = first_after;
+    quic_conn_network_changed(c, stranger_is_lost, &nobody, b->w.now);
+    assert_true(quic_conn_path(c, id)->abandoned);
+    assert_int_equal(quic_conn_open_paths(c), 1);
+    assert_int_equal(c->mp->lost_count, 1);
+    linked_run(b, 1000);
+    for (size_t i = 0; i < c->path_count; i++) {
+        if (!c->paths[i]->abandoned && addr_equal(&c->paths[i]->remote, &nobody))
+            fresh = c->paths[i]->id;
+    }
+    assert_int_equal(fresh, first_after);
+    assert_int_equal(quic_conn_path(c, fresh)->status, PATH_BACKUP);
+    assert_int_equal(c->mp->lost_count, 0);
+    linked_free(b);
+}
+
 // --- Challenges
 
 static void a_new_path_is_challenged_in_full_datagrams_with_new_data(void **state) {
@@ -296,6 +365,8 @@ int main(void) {
         cmocka_unit_test(a_server_leaves_the_first_connection_id),
         cmocka_unit_test(path_0_takes_the_frames_of_either_form),
         cmocka_unit_test(acknowledgements_are_as_frequent_as_the_peer_asks),
+        cmocka_unit_test(a_probe_after_a_change_is_acknowledged_at_once),
+        cmocka_unit_test(a_lost_path_is_opened_again_as_soon_as_there_is_an_id),
         cmocka_unit_test(a_new_path_is_challenged_in_full_datagrams_with_new_data),
         cmocka_unit_test(an_off_path_challenge_is_answered_where_it_came_from),
         cmocka_unit_test(a_client_bundles_a_challenge),
