@@ -318,7 +318,7 @@ uint64_t quic_endpoint_deadline(const quic_endpoint *ep) {
     if (!list_empty(&ep->sending) || !list_empty(&ep->replies))
         return 0;
     heap_item *first = heap_first(&ep->timers);
-    return first != NULL ? first->at : TIME_NEVER;
+    return time_min(first != NULL ? first->at : TIME_NEVER, quic_endpoint_incoming_deadline(ep));
 }
 
 void quic_endpoint_timeout(quic_endpoint *ep, uint64_t now) {

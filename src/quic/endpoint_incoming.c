@@ -206,14 +206,16 @@ void quic_endpoint_new_incoming(quic_endpoint *ep, const quic_packet *packet, co
     ep->incoming_count++;
 }
 
-void quic_endpoint_expire_incoming(quic_endpoint *ep, uint64_t now) {
+uint64_t quic_endpoint_incoming_deadline(const quic_endpoint *ep) {
     uint64_t limit = ep->config.transport.idle_timeout;
-    while (limit != 0 && !list_empty(&ep->incoming)) {
-        quic_incoming *in = list_entry(ep->incoming.next, quic_incoming, link);
-        if (now - in->arrived < limit)
-            return;
-        incoming_end(in);
-    }
+    if (limit == 0 || list_empty(&ep->incoming))
+        return TIME_NEVER;
+    return time_add(list_entry(ep->incoming.next, quic_incoming, link)->arrived, limit);
+}
+
+void quic_endpoint_expire_incoming(quic_endpoint *ep, uint64_t now) {
+    while (quic_endpoint_incoming_deadline(ep) <= now)
+        incoming_end(list_entry(ep->incoming.next, quic_incoming, link));
 }
 
 // --- Decisions

@@ -81,6 +81,7 @@ int quic_endpoint_add_route(quic_endpoint *ep, quic_route *route);
 void quic_endpoint_new_incoming(quic_endpoint *ep, const quic_packet *packet, const quic_datagram *d, uint64_t now);
 void quic_incoming_add(quic_incoming *in, const quic_datagram *d);
 void quic_incoming_free(quic_incoming *in);
+uint64_t quic_endpoint_incoming_deadline(const quic_endpoint *ep);  // of quic_endpoint_expire_incoming
 void quic_endpoint_expire_incoming(quic_endpoint *ep, uint64_t now);
 
 #endif

@@ -49,6 +49,25 @@ static void attempts_are_decided_one_by_one(void **state) {
     iroh_endpoint_free(server);
 }
 
+// Nothing else happens to the server meanwhile.
+static void attempts_nobody_decides_on_expire(void **state) {
+    (void)state;
+    iroh_endpoint_config config;
+    duo_config(&config, OWN_THREAD);
+    config.idle_timeout_ms = 300;
+    iroh_endpoint *server = duo_bind(&config), *client = duo_default(OWN_THREAD);
+    iroh_connection *c = NULL;
+    iroh_pollitem item = {.endpoint = server, .events = IROH_POLL_ACCEPT_BI}, none = {.endpoint = server};
+    assert_int_equal(duo_dial(client, server, TEST_ALPN, NULL, 0, &c), 0);
+    assert_int_equal(iroh_poll(&item, 1, LONG_MS), 1);
+    iroh_connection_free(c);
+    iroh_endpoint_free(client);
+    for (int ms = 0; iroh_poll(&item, 1, 0) == 1 && ms < LONG_MS; ms += 10)
+        assert_int_equal(iroh_poll(&none, 1, 10), 0);
+    assert_int_equal(iroh_poll(&item, 1, 0), 0);
+    iroh_endpoint_free(server);
+}
+
 static void attempt_outlives_its_endpoint(void **state) {
     (void)state;
     iroh_endpoint *server = duo_default(OWN_THREAD), *client = duo_default(OWN_THREAD);
@@ -223,6 +242,7 @@ static void early_data_for_a_server_that_forgot_is_rejected(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attempts_are_decided_one_by_one),
+        cmocka_unit_test(attempts_nobody_decides_on_expire),
         cmocka_unit_test(attempt_outlives_its_endpoint),
         cmocka_unit_test(endpoint_without_protocols_refuses),
         cmocka_unit_test(server_prefers_among_the_offered_protocols),
