@@ -72,7 +72,7 @@ static int dial(iroh_endpoint *ep, quic_connect_config *config, iroh_connection 
     if (c == NULL)
         return IROH_ERR_NOMEM;
     c->claimed = true;
-    quic_conn *core;
+    quic_conn *core = NULL;
     size_t len = 0;
     uint8_t *session =
         sessions_take(&ep->sessions, config->peer_key, config->alpns[0].name, config->alpns[0].len, &len);

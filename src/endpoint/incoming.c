@@ -27,11 +27,13 @@ int iroh_endpoint_accept(iroh_endpoint *ep, int timeout_ms, iroh_connection **ou
         ep->accepting = ACCEPT_ALL;
     if (!ep->closed)
         events_drain(ep);
-    int r = (int)wait_for(ep, &ep->waiters, IROH_POLL_ACCEPT_BI, wait_until(timeout_ms), take_connection, &ep);
+    int r = (int)wait_to_take(ep, &ep->waiters, IROH_POLL_ACCEPT_BI, wait_until(timeout_ms), take_connection, &ep);
     if (r == 0) {
         iroh_connection *c = list_entry(list_pop_front(&ep->acceptable), iroh_connection, queue);
         c->claimed = true;
         ep->unclaimed--;
+        if (!list_empty(&ep->acceptable))
+            wait_fire(ep, &ep->waiters, IROH_POLL_ACCEPT_BI);
         *out = c;
     }
     endpoint_leave(ep);
@@ -59,8 +61,10 @@ int iroh_endpoint_next_incoming(iroh_endpoint *ep, int timeout_ms, iroh_incoming
     list_init(&in->all);
     endpoint_enter(ep);
     ep->accepting = ACCEPT_BY_PROGRAM;
-    int r = (int)wait_for(ep, &ep->waiters, IROH_POLL_ACCEPT_BI, wait_until(timeout_ms), take_incoming, in);
+    int r = (int)wait_to_take(ep, &ep->waiters, IROH_POLL_ACCEPT_BI, wait_until(timeout_ms), take_incoming, in);
     if (r == 0) {
+        if (quic_endpoint_has_incoming(ep->core))
+            wait_fire(ep, &ep->waiters, IROH_POLL_ACCEPT_BI);
         list_push_back(&ep->incoming, &in->all);
         ep->refs++;
         *out = in;

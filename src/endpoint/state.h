@@ -73,6 +73,7 @@ typedef struct wait_node {
     list_link link;
     waiter *waiter;
     unsigned events;  // IROH_POLL_*, WAIT_*
+    bool takes;       // what happened is taken away by whoever is told: of these one is enough
 } wait_node;
 
 typedef struct endpoint_socket {
@@ -202,7 +203,8 @@ void endpoint_leave(iroh_endpoint *ep);  // tells waiters, wakes the loop if it 
 // Gives a reference back together with the lock; the last one frees the endpoint.
 void endpoint_leave_for_good(iroh_endpoint *ep);
 
-// Marks the waiters of a handle that wait for any of `events`. They run when the lock is free.
+// Marks the waiters of a handle that wait for any of `events`: all but, of those that take away what happened, one.
+// WAIT_ANY marks them all. They run when the lock is free.
 void wait_fire(iroh_endpoint *ep, list_link *waiters, unsigned events);
 
 // With the lock held, like all of these. `wake_fd`: what to write a byte to when fired, or -1. 0 or IROH_ERR_NOMEM.
@@ -225,6 +227,11 @@ int wait_left_ms(uint64_t until);
 // to the handle. Gives IROH_ERR_TIMEOUT when the time came, IROH_ERR_AGAIN when it may not wait.
 int64_t wait_for(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
                  void *arg);
+
+// The same for an attempt that takes one of several things away. Whoever got one and knows of more calls wait_fire for
+// the next in line.
+int64_t wait_to_take(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
+                     void *arg);
 
 // --- driver.c
 

@@ -27,13 +27,20 @@ static int64_t try_accept(void *arg) {
     quic_streams *streams = quic_conn_streams(j->c->core);
     if (quic_streams_incoming(streams, j->bidi)) {
         j->core = quic_streams_accept(streams, j->bidi);
+        // What waits beside it is for the next in line.
+        if (quic_streams_incoming(streams, j->bidi))
+            wait_fire(j->c->ep, &j->c->waiters, j->bidi ? IROH_POLL_ACCEPT_BI : IROH_POLL_ACCEPT_UNI);
         return j->core != NULL ? 0 : IROH_ERR_NOMEM;
     }
     int r = connection_error(j->c);
     return r != 0 ? r : IROH_ERR_AGAIN;
 }
 
-static int get_stream(stream_job *j, unsigned events, int timeout_ms, int64_t (*attempt)(void *), iroh_stream **out) {
+typedef int64_t waiting(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until,
+                        int64_t (*attempt)(void *), void *arg);
+
+static int get_stream(stream_job *j, unsigned events, int timeout_ms, waiting *wait, int64_t (*attempt)(void *),
+                      iroh_stream **out) {
     if (out != NULL)
         *out = NULL;
     if (j->c == NULL || out == NULL)
@@ -43,7 +50,7 @@ static int get_stream(stream_job *j, unsigned events, int timeout_ms, int64_t (*
         return IROH_ERR_NOMEM;
     iroh_endpoint *ep = j->c->ep;
     endpoint_enter(ep);
-    int r = (int)wait_for(ep, &j->c->waiters, events, wait_until(timeout_ms), attempt, j);
+    int r = (int)wait(ep, &j->c->waiters, events, wait_until(timeout_ms), attempt, j);
     if (r == 0) {
         s->conn = j->c;
         s->core = j->core;
@@ -61,19 +68,23 @@ static int get_stream(stream_job *j, unsigned events, int timeout_ms, int64_t (*
 }
 
 int iroh_connection_open_bi(iroh_connection *c, int timeout_ms, iroh_stream **out) {
-    return get_stream(&(stream_job){.c = c, .bidi = true}, IROH_POLL_OPEN_BI, timeout_ms, try_open, out);
+    return get_stream(&(stream_job){.c = c, .bidi = true}, IROH_POLL_OPEN_BI, timeout_ms, wait_for, try_open, out);
 }
 
 int iroh_connection_open_uni(iroh_connection *c, int timeout_ms, iroh_stream **out) {
-    return get_stream(&(stream_job){.c = c}, IROH_POLL_OPEN_UNI, timeout_ms, try_open, out);
+    return get_stream(&(stream_job){.c = c}, IROH_POLL_OPEN_UNI, timeout_ms, wait_for, try_open, out);
+}
+
+static int accept_stream(stream_job *j, unsigned event, int timeout_ms, iroh_stream **out) {
+    return get_stream(j, event, timeout_ms, wait_to_take, try_accept, out);
 }
 
 int iroh_connection_accept_bi(iroh_connection *c, int timeout_ms, iroh_stream **out) {
-    return get_stream(&(stream_job){.c = c, .bidi = true}, IROH_POLL_ACCEPT_BI, timeout_ms, try_accept, out);
+    return accept_stream(&(stream_job){.c = c, .bidi = true}, IROH_POLL_ACCEPT_BI, timeout_ms, out);
 }
 
 int iroh_connection_accept_uni(iroh_connection *c, int timeout_ms, iroh_stream **out) {
-    return get_stream(&(stream_job){.c = c}, IROH_POLL_ACCEPT_UNI, timeout_ms, try_accept, out);
+    return accept_stream(&(stream_job){.c = c}, IROH_POLL_ACCEPT_UNI, timeout_ms, out);
 }
 
 void iroh_stream_free(iroh_stream *s) {

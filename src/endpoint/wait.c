@@ -81,10 +81,15 @@ void endpoint_leave_for_good(iroh_endpoint *ep) {
 }
 
 void wait_fire(iroh_endpoint *ep, list_link *waiters, unsigned events) {
+    unsigned taken = 0;  // events for which one that takes was marked
     for (list_link *l = waiters->next; l != waiters; l = l->next) {
         wait_node *n = list_entry(l, wait_node, link);
         if ((n->events & events) == 0 || n->waiter->fired)
             continue;
+        if (n->takes && events != (unsigned)WAIT_ANY && (n->events & events & ~taken) == 0)
+            continue;
+        if (n->takes)
+            taken |= n->events & events;
         n->waiter->fired = true;
         list_push_back(&ep->fired, &n->waiter->told);
     }
@@ -170,15 +175,15 @@ bool wait_sleep(iroh_endpoint *ep, waiter *w, uint64_t until) {
     return true;
 }
 
-int64_t wait_for(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
-                 void *arg) {
+static int64_t wait_with(iroh_endpoint *ep, list_link *waiters, wait_node node, uint64_t until,
+                         int64_t (*attempt)(void *), void *arg) {
     int64_t r = attempt(arg);
     if (r != IROH_ERR_AGAIN || until == 0)
         return r;
     waiter w;
     if (waiter_init(&w, ep, -1) != 0)
         return IROH_ERR_NOMEM;
-    wait_node node = {.waiter = &w, .events = events};
+    node.waiter = &w;
     list_push_back(waiters, &node.link);
     bool in_time = true;
     while (r == IROH_ERR_AGAIN && in_time) {
@@ -189,4 +194,14 @@ int64_t wait_for(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_
     list_remove(&node.link);
     waiter_dispose(&w, ep);
     return r == IROH_ERR_AGAIN ? IROH_ERR_TIMEOUT : r;
+}
+
+int64_t wait_for(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
+                 void *arg) {
+    return wait_with(ep, waiters, (wait_node){.events = events}, until, attempt, arg);
+}
+
+int64_t wait_to_take(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
+                     void *arg) {
+    return wait_with(ep, waiters, (wait_node){.events = events, .takes = true}, until, attempt, arg);
 }
