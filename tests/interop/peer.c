@@ -49,8 +49,9 @@ int peer_bind(const peer_args *args, const char *alpns, iroh_endpoint **out) {
     config.bind = &args->bind;
     config.bind_count = 1;
     config.keylog = true;
-    config.relays = &args->relay;
-    config.relay_count = args->relay ? 1 : 0;
+    const char *relays[] = {args->relay, args->other_relay};
+    config.relays = relays;
+    config.relay_count = !args->relay ? 0 : !args->other_relay ? 1 : 2;
     config.relay_token = args->relay_token;
     config.ca_file = args->ca_file;
     config.relay_only = args->relay_only;
@@ -108,6 +109,7 @@ static int option_take(peer_args *args, char **words, int left) {
         {"--id", &args->id},
         {"--cipher", &args->cipher},
         {"--relay", &args->relay},
+        {"--other-relay", &args->other_relay},
         {"--relay-token", &args->relay_token},
         {"--ca-file", &args->ca_file},
     };

@@ -27,7 +27,8 @@ typedef struct peer_args {
     const char *id;      // of the peer, 64 hex digits
     const char *addrs[PEER_ADDRS_MAX];
     size_t addr_count;
-    const char *relay;  // URL of the only relay; null: none
+    const char *relay;        // URL of a relay; null: none
+    const char *other_relay;  // of another one
     const char *relay_token;
     const char *ca_file;
     bool relay_only;

@@ -271,7 +271,9 @@ static int announce(iroh_endpoint *ep) {
     iroh_public_key key = iroh_endpoint_id(ep);
     char id[65];
     peer_hex(key.bytes, id);
-    printf("{\"id\": \"%s\", \"addrs\": [\"%s\"], \"ticket\": \"%s\"}\n", id, socket, ticket);
+    char home[IROH_PATH_TEXT] = "";
+    (void)iroh_endpoint_home_relay(ep, home, sizeof home, NULL);
+    printf("{\"id\": \"%s\", \"addrs\": [\"%s\"], \"ticket\": \"%s\", \"home\": \"%s\"}\n", id, socket, ticket, home);
     return 0;
 }
 

@@ -5,7 +5,8 @@ import socket
 import subprocess
 import tempfile
 
-from programs import Failure, Skip
+import relays
+from programs import SECRET, Failure, Program, Skip
 from relay_programs import Server, make_certificates, wait_for
 from relays import free_port
 
@@ -14,12 +15,12 @@ RELAYS = {}  # the paths of iroh-relay: "original", "ours"
 PATIENCE = 30  # seconds
 
 
-def look(relays, *words):
+def look(asked, *words):
     """What `iroh net` says of these relays."""
     command = [PROGRAM, "net", "--json"]
-    for relay in relays:
+    for relay in asked:
         command += ["--relay", relay.url, "--relay-quic", str(relay.quic)]
-    command += ["--ca-file", relays[0].ca, *words]
+    command += ["--ca-file", asked[0].ca, *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -145,6 +146,32 @@ def wrong_name(program):
         expect(look([relay], "--bind", "127.0.0.1:0"), udp_v4=False, online=False, relays=[])
 
 
+class Either:
+    """What a server is told that may have one of two relays as its home."""
+
+    def __init__(self, one, other):
+        self.url, self.words = one.url, ["--other-relay", other.url]
+
+
+def reach_home(client, server, program):
+    """A real endpoint reaches ours at the home relay that this chose of two real ones; the other has no part in it."""
+    servers = [relays.Relay(program), relays.Relay(program)]
+    running = one = None
+    try:
+        either = Either(*servers)
+        running = Program(server, ["serve", "--secret", SECRET, "--for", "120", *relays.options(server, either, True)])
+        running.address = running.find(lambda line: "id" in line, PATIENCE)
+        home = next((relay for relay in servers if relay.url == running.address["home"]), None)
+        if home is None:
+            raise Failure(f"the home relay is {running.address['home']}")
+        one = Program(client, ["client", "--id", running.address["id"], *relays.options(client, home, True), "--for", "40",
+                               "--do", "relayed", "300000"])
+        relays.result_of(one, {"path": "relay", "bytes": 300000}, PATIENCE)
+    finally:
+        for part in filter(None, (one, running, *servers)):
+            part.end()
+
+
 CASES = {"address": address, "mapped": mapped, "ipv6": ipv6, "two-relays": two_relays, "dead-relay": dead_relay,
          "without-udp": without_udp, "foreign-roots": foreign_roots, "wrong-name": wrong_name}
 
@@ -159,3 +186,9 @@ def run(name):
     if not PROGRAM or not program:
         raise Skip("iroh or iroh-relay is not there")
     CASES[case](str(pathlib.Path(program)))
+
+
+def run_home(client, server):
+    if not RELAYS.get("original"):
+        raise Skip("the program iroh-relay is not there")
+    reach_home(client, server, RELAYS["original"])
