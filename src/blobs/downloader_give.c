@@ -125,9 +125,10 @@ static int move_all(ranges *from, const ranges *moved) {
 }
 
 // One group, or what lies beyond any blob and stands for the last chunk.
-static bool is_narrow(const ranges *chunks) {
+static bool is_narrow(const ranges *chunks, uint64_t size) {
     range first = ranges_count(chunks) == 1 ? ranges_items(chunks)[0] : (range){0, BAO_END};
-    return first.start > BAO_SIZE_MAX / BAO_CHUNK || first.end - first.start <= BAO_GROUP_CHUNKS;
+    return first.start > BAO_SIZE_MAX / BAO_CHUNK || first.end - first.start <= BAO_GROUP_CHUNKS ||
+           (size > 0 && visible_end(first, size) - first.start <= BAO_GROUP_CHUNKS);
 }
 
 static int give_chunks(plan_blob *b, const sieve *f, uint64_t most, plan_span *s) {
@@ -146,7 +147,7 @@ static int give_chunks(plan_blob *b, const sieve *f, uint64_t most, plan_span *s
     }
     s->blob = b->number;
     s->size = b->size;
-    s->narrow = is_narrow(&s->chunks);
+    s->narrow = is_narrow(&s->chunks, b->size);
     return r == 0 ? move_all(&b->todo, &s->chunks) : r;
 }
 
@@ -183,12 +184,14 @@ static int span_new(plan *p, size_t provider, uint64_t now, plan_span **out) {
     return 1;
 }
 
-// How much of a blob nobody knows is found out by the first who is asked.
+// How long a blob is, is found out by the first who is asked, and whether it is as long as claimed by who is asked for the
+// end.
 static bool somebody_asks(const plan *p, const plan_blob *b) {
-    if (b->size > 0)
+    if (b->size > 0 && ranges_items(&b->todo)[0].start < bao_chunks(b->size))
         return false;
     for (const plan_span *s = plan_next_span(p, NULL); s != NULL; s = plan_next_span(p, s)) {
-        if (s->blob == b->number && ranges_count(&s->chunks) > 0)
+        // Who lacks some of it may not know either.
+        if (s->blob == b->number && ranges_count(&s->chunks) > 0 && p->providers[s->provider]->misses == 0)
             return true;
     }
     return false;

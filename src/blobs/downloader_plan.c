@@ -351,17 +351,22 @@ int plan_put_back(plan *p, plan_span *s) {
 // What was asked for and has not come is doubted. It is lacked for certain when nothing else was asked for: with the end
 // of an answer, what came before it may be lost.
 static int miss_chunks(plan_provider *v, const plan_span *s) {
-    range first = ranges_items(&s->chunks)[0];
-    uint64_t start = first.start - first.start % BAO_GROUP_CHUNKS, end = start + BAO_GROUP_CHUNKS;
+    range first = ranges_items(&s->chunks)[0], last = ranges_items(&s->chunks)[ranges_count(&s->chunks) - 1];
+    uint64_t start = first.start - first.start % BAO_GROUP_CHUNKS, chunks = bao_chunks(s->size);
+    // There is no end of what may lie beyond the end of the blob, so that is one thing.
+    bool to_end = s->size == 0 || last.end >= chunks, beyond = s->size > 0 && first.start >= chunks;
     plan_hole *h = make_hole(v, s->blob);
     if (h == NULL)
         return IROH_ERR_NOMEM;
-    if (!s->narrow || s->bytes > 0)
-        return add_all(&h->doubts, &s->chunks);
-    if (end < start || first.end > end)
-        return ranges_add(&h->lacks, first.start, first.end);
-    int r = ranges_add(&h->lacks, start, end);
-    return r == 0 ? ranges_add(&h->doubts, start, start + BAO_GROUP_CHUNKS * doubted(v)) : r;
+    if (!s->narrow || s->bytes > 0) {
+        int r = to_end ? ranges_add(&h->doubts, last.start, BAO_END) : 0;
+        return r == 0 ? add_all(&h->doubts, &s->chunks) : r;
+    }
+    if (beyond || first.start > BAO_SIZE_MAX / BAO_CHUNK)
+        return ranges_add(&h->lacks, first.start, BAO_END);
+    int r = ranges_add(&h->lacks, start, start + BAO_GROUP_CHUNKS);
+    uint64_t end = to_end ? BAO_END : start + BAO_GROUP_CHUNKS * doubted(v);
+    return r == 0 ? ranges_add(&h->doubts, start, end) : r;
 }
 
 static int miss_blobs(plan_provider *v, const plan_span *s) {
