@@ -65,7 +65,8 @@ static inline void store_cvs(vec *cv, uint8_t *out) {
     }
 }
 
-#define REGISTERS 32
+#include "crypto/blake3_lanes_c.h"
+
 #include "crypto/blake3_lanes.h"
 
 blake3_kernel blake3_kernel_neon;

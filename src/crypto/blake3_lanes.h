@@ -1,160 +1,25 @@
 // The body of a kernel, for vectors of any width. The including file has defined `vec` (LANES words), LANES, and as
-// static inline functions vec_add, vec_xor, vec_ror16, vec_ror12, vec_ror8, vec_ror7, vec_all (one word in every
-// lane), vec_load (LANES words from memory), load_blocks (a block of each input, transposed: word i of all inputs in
-// m[i]) and store_cvs (the way back for eight words). Everything is inlined with constant indices, so that state and
-// message live in registers as far as there are REGISTERS of them, which it has defined too.
-//
-// SUM_FIRST, of the kind of processor, keeps compilers from turning sums round: the message is added to the state
-// first, because the other summand is still being computed.
+// static inline functions vec_all (one word in every lane), vec_load (LANES words from memory), load_blocks (a block of
+// each input, transposed: word i of all inputs in m[i]), store_cvs (the way back for eight words) and compress_lanes: the
+// compression function from eight vectors of chaining values to the next ones, with the message and the other eight of
+// the state. It is in blake3_lanes_c.h, or in the assembler of blake3_x86_rounds.h.
 #ifndef CRYPTO_BLAKE3_LANES_H
 #define CRYPTO_BLAKE3_LANES_H
 
 #include "crypto/blake3_rows.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-// All four columns (diagonal 0) or all four diagonals (diagonal 1) step by step, which keeps their chains of
-// dependencies side by side and the whole state in use: right where there are registers for it.
-#define B(i) v[4 + ((i) + diagonal) % 4]
-#define C(i) v[8 + ((i) + 2 * diagonal) % 4]
-#define D(i) v[12 + ((i) + 3 * diagonal) % 4]
-
-INLINE void add_message(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsigned x1, unsigned x2, unsigned x3) {
-    v[0] = vec_add(v[0], m[x0]);
-    v[1] = vec_add(v[1], m[x1]);
-    v[2] = vec_add(v[2], m[x2]);
-    v[3] = vec_add(v[3], m[x3]);
-    SUM_FIRST(v[0]);
-    SUM_FIRST(v[1]);
-    SUM_FIRST(v[2]);
-    SUM_FIRST(v[3]);
-    v[0] = vec_add(v[0], B(0));
-    v[1] = vec_add(v[1], B(1));
-    v[2] = vec_add(v[2], B(2));
-    v[3] = vec_add(v[3], B(3));
-    D(0) = vec_xor(D(0), v[0]);
-    D(1) = vec_xor(D(1), v[1]);
-    D(2) = vec_xor(D(2), v[2]);
-    D(3) = vec_xor(D(3), v[3]);
-}
-
-INLINE void add_and_xor(vec *v, unsigned diagonal) {
-    C(0) = vec_add(C(0), D(0));
-    C(1) = vec_add(C(1), D(1));
-    C(2) = vec_add(C(2), D(2));
-    C(3) = vec_add(C(3), D(3));
-    B(0) = vec_xor(B(0), C(0));
-    B(1) = vec_xor(B(1), C(1));
-    B(2) = vec_xor(B(2), C(2));
-    B(3) = vec_xor(B(3), C(3));
-}
-
-INLINE void mix_four(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsigned y0, unsigned x1, unsigned y1,
-                     unsigned x2, unsigned y2, unsigned x3, unsigned y3) {
-    add_message(v, m, diagonal, x0, x1, x2, x3);
-    D(0) = vec_ror16(D(0));
-    D(1) = vec_ror16(D(1));
-    D(2) = vec_ror16(D(2));
-    D(3) = vec_ror16(D(3));
-    add_and_xor(v, diagonal);
-    B(0) = vec_ror12(B(0));
-    B(1) = vec_ror12(B(1));
-    B(2) = vec_ror12(B(2));
-    B(3) = vec_ror12(B(3));
-    add_message(v, m, diagonal, y0, y1, y2, y3);
-    D(0) = vec_ror8(D(0));
-    D(1) = vec_ror8(D(1));
-    D(2) = vec_ror8(D(2));
-    D(3) = vec_ror8(D(3));
-    add_and_xor(v, diagonal);
-    B(0) = vec_ror7(B(0));
-    B(1) = vec_ror7(B(1));
-    B(2) = vec_ror7(B(2));
-    B(3) = vec_ror7(B(3));
-}
-
-#undef B
-#undef C
-#undef D
-
-INLINE void mix_one(vec *v, const vec *m, unsigned column, unsigned diagonal, unsigned x, unsigned y) {
-    vec *a = &v[column], *b = &v[4 + (column + diagonal) % 4], *c = &v[8 + (column + 2 * diagonal) % 4],
-        *d = &v[12 + (column + 3 * diagonal) % 4];
-    *a = vec_add(*a, m[x]);
-    SUM_FIRST(*a);
-    *a = vec_add(*a, *b);
-    *d = vec_ror16(vec_xor(*d, *a));
-    *c = vec_add(*c, *d);
-    *b = vec_ror12(vec_xor(*b, *c));
-    *a = vec_add(*a, m[y]);
-    SUM_FIRST(*a);
-    *a = vec_add(*a, *b);
-    *d = vec_ror8(vec_xor(*d, *a));
-    *c = vec_add(*c, *d);
-    *b = vec_ror7(vec_xor(*b, *c));
-}
-
-INLINE void mix_half(vec *v, const vec *m, unsigned diagonal, unsigned x0, unsigned y0, unsigned x1, unsigned y1,
-                     unsigned x2, unsigned y2, unsigned x3, unsigned y3) {
-    if (REGISTERS >= 32) {
-        mix_four(v, m, diagonal, x0, y0, x1, y1, x2, y2, x3, y3);
-        return;
-    }
-    // With 16 of them one after the other: only what is not in use waits in memory, and the processor looks ahead.
-    mix_one(v, m, 0, diagonal, x0, y0);
-    mix_one(v, m, 1, diagonal, x1, y1);
-    mix_one(v, m, 2, diagonal, x2, y2);
-    mix_one(v, m, 3, diagonal, x3, y3);
-}
-
-INLINE void mix_all(vec *v, const vec *m) {
-    mix_half(v, m, 0, 0, 1, 2, 3, 4, 5, 6, 7);
-    mix_half(v, m, 1, 8, 9, 10, 11, 12, 13, 14, 15);
-    mix_half(v, m, 0, 2, 6, 3, 10, 7, 0, 4, 13);
-    mix_half(v, m, 1, 1, 11, 12, 5, 9, 14, 15, 8);
-    mix_half(v, m, 0, 3, 4, 10, 12, 13, 2, 7, 14);
-    mix_half(v, m, 1, 6, 5, 9, 0, 11, 15, 8, 1);
-    mix_half(v, m, 0, 10, 7, 12, 9, 14, 3, 13, 15);
-    mix_half(v, m, 1, 4, 0, 11, 2, 5, 8, 1, 6);
-    mix_half(v, m, 0, 12, 13, 9, 11, 15, 10, 14, 8);
-    mix_half(v, m, 1, 7, 2, 5, 3, 0, 1, 6, 4);
-    mix_half(v, m, 0, 9, 14, 11, 5, 8, 12, 15, 1);
-    mix_half(v, m, 1, 13, 3, 0, 10, 2, 6, 4, 7);
-    mix_half(v, m, 0, 11, 15, 5, 0, 1, 9, 8, 6);
-    mix_half(v, m, 1, 14, 10, 2, 12, 3, 4, 7, 13);
-}
-
-INLINE void run_lanes(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
-                      const uint32_t *counters_high, uint8_t *out) {
-    vec cv[8], low = vec_load(counters_low), high = vec_load(counters_high);
+BLAKE3_INLINE void run_lanes(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
+                             const uint32_t *counters_high, uint8_t *out) {
+    vec cv[8], tail[8] = {vec_all(blake3_iv[0]),  vec_all(blake3_iv[1]),   vec_all(blake3_iv[2]), vec_all(blake3_iv[3]),
+                          vec_load(counters_low), vec_load(counters_high), vec_all(BLAKE3_BLOCK)};
     for (size_t i = 0; i < 8; i++)
         cv[i] = vec_all(job->key[i]);
     for (size_t b = 0; b < job->blocks; b++) {
         uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b + 1 == job->blocks ? job->last_flags : 0);
         vec m[16];
         load_blocks(inputs, b * BLAKE3_BLOCK, m);
-        // No place for the message in registers: it is better in memory altogether than moved to and fro.
-        if (REGISTERS < 32)
-            __asm__("" : "+m"(m));
-        vec v[16] = {cv[0],
-                     cv[1],
-                     cv[2],
-                     cv[3],
-                     cv[4],
-                     cv[5],
-                     cv[6],
-                     cv[7],
-                     vec_all(blake3_iv[0]),
-                     vec_all(blake3_iv[1]),
-                     vec_all(blake3_iv[2]),
-                     vec_all(blake3_iv[3]),
-                     low,
-                     high,
-                     vec_all(BLAKE3_BLOCK),
-                     vec_all(flags)};
-        mix_all(v, m);
-        for (size_t i = 0; i < 8; i++)
-            cv[i] = vec_xor(v[i], v[i + 8]);
+        tail[7] = vec_all(flags);
+        compress_lanes(cv, m, tail);
     }
     store_cvs(cv, out);
 }

@@ -12,6 +12,7 @@
 #include "crypto/blake3.h"
 
 #define BLAKE3_BLOCK BLAKE3_PAIR
+#define BLAKE3_INLINE static inline __attribute__((always_inline))  // for the parts of kernels
 #define BLAKE3_LANES_MAX 16
 #define BLAKE3_KERNELS_MAX 4
 

@@ -97,7 +97,8 @@ static inline void store_cvs(vec *cv, uint8_t *out) {
     }
 }
 
-#define REGISTERS 32
+#include "crypto/blake3_lanes_c.h"
+
 #include "crypto/blake3_lanes.h"
 
 void blake3_kernel_avx512_16(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,

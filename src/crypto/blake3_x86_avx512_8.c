@@ -18,7 +18,8 @@ static inline vec vec_ror7(vec a) {
     return _mm256_ror_epi32(a, 7);
 }
 
-#define REGISTERS 32
+#include "crypto/blake3_lanes_c.h"
+
 #include "crypto/blake3_lanes.h"
 
 void blake3_kernel_avx512_8(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,

@@ -5,7 +5,7 @@
 // row_ror16, row_ror12, row_ror8, row_ror7, row_all (4 words in each), row_load (4 words of each of ROW_INPUTS places),
 // row_store (the way back); and the macros ROW_SHUFFLE(a, how), ROW_SHUFFLE2(a, b, how) (two words of `a`, then two of
 // `b`), ROW_ODD(a, b) (words 0 and 2 of `a`, 1 and 3 of `b`) and ROW_INNER(a, b) (0 and 3 of `a`, 1 and 2 of `b`).
-// SUM_FIRST is as in blake3_lanes.h.
+// SUM_FIRST is as in blake3_lanes_c.h.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_H
 #define CRYPTO_BLAKE3_X86_ROWS_H
 
@@ -14,7 +14,6 @@
 #include "crypto/blake3_rows.h"
 
 #define ROW_ROUNDS 7
-#define ROW_INLINE static inline __attribute__((always_inline))
 
 typedef struct row_state {
     row a, b, c, d;
@@ -27,7 +26,7 @@ typedef struct row_words {
 } row_words;
 
 // The words of the first round, from the rows of the message.
-ROW_INLINE row_words rows_words(row m0, row m1, row m2, row m3) {
+BLAKE3_INLINE row_words rows_words(row m0, row m1, row m2, row m3) {
     row_words w = {
         .x = ROW_SHUFFLE2(m0, m1, _MM_SHUFFLE(2, 0, 2, 0)),
         .y = ROW_SHUFFLE2(m0, m1, _MM_SHUFFLE(3, 1, 3, 1)),
@@ -37,7 +36,7 @@ ROW_INLINE row_words rows_words(row m0, row m1, row m2, row m3) {
     return w;
 }
 
-ROW_INLINE void mix_step(row_state *s, row x, row y) {
+BLAKE3_INLINE void mix_step(row_state *s, row x, row y) {
     s->a = row_add(s->a, x);
     SUM_FIRST(s->a);
     s->a = row_add(s->a, s->b);
@@ -52,7 +51,7 @@ ROW_INLINE void mix_step(row_state *s, row x, row y) {
     s->b = row_ror7(row_xor(s->b, s->c));
 }
 
-ROW_INLINE void mix_rows(row_state *s, const row_words *w) {
+BLAKE3_INLINE void mix_rows(row_state *s, const row_words *w) {
     mix_step(s, w->x, w->y);
     s->a = ROW_SHUFFLE(s->a, _MM_SHUFFLE(2, 1, 0, 3));
     s->c = ROW_SHUFFLE(s->c, _MM_SHUFFLE(0, 3, 2, 1));
@@ -64,7 +63,7 @@ ROW_INLINE void mix_rows(row_state *s, const row_words *w) {
 }
 
 // The next round's words from this one's.
-ROW_INLINE row_words permuted(row_words w) {
+BLAKE3_INLINE row_words permuted(row_words w) {
     row_words next;
     next.x = ROW_SHUFFLE(ROW_SHUFFLE2(w.x, w.y, _MM_SHUFFLE(3, 1, 2, 1)), _MM_SHUFFLE(1, 3, 2, 0));
     next.y = ROW_ODD(ROW_SHUFFLE(w.x, _MM_SHUFFLE(0, 0, 3, 3)), ROW_SHUFFLE2(w.dx, w.dy, _MM_SHUFFLE(3, 3, 2, 2)));
@@ -74,7 +73,7 @@ ROW_INLINE row_words permuted(row_words w) {
 }
 
 // `sets` independent states step by step, so that the processor always has one that need not wait.
-ROW_INLINE void rows_rounds(row_state *s, row_words *w, size_t sets) {
+BLAKE3_INLINE void rows_rounds(row_state *s, row_words *w, size_t sets) {
     for (int round = 0; round < ROW_ROUNDS; round++)
         for (size_t i = 0; i < sets; i++) {
             if (round > 0)

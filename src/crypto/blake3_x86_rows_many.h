@@ -8,8 +8,8 @@
 
 #define ROW_SETS_MAX 2
 
-ROW_INLINE void run_rows(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *low, const uint32_t *high,
-                         uint8_t *out, size_t sets) {
+BLAKE3_INLINE void run_rows(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *low,
+                            const uint32_t *high, uint8_t *out, size_t sets) {
     row_state s[ROW_SETS_MAX];
     row_words w[ROW_SETS_MAX];
     const row iv = row_all(blake3_iv);

@@ -37,7 +37,7 @@ static inline void store_rows(row a, row b, uint8_t *out) {
 
 #include "crypto/blake3_x86_rows_many.h"
 
-ROW_INLINE void rows_finish(const row_state *s, const uint32_t *cv, uint32_t *out, uint32_t *rest) {
+BLAKE3_INLINE void rows_finish(const row_state *s, const uint32_t *cv, uint32_t *out, uint32_t *rest) {
     if (rest != NULL) {
         _mm_storeu_si128((__m128i *)rest, _mm_xor_si128(s->c, row_all(cv)));
         _mm_storeu_si128((__m128i *)(rest + 4), _mm_xor_si128(s->d, row_all(cv + 4)));
@@ -46,8 +46,8 @@ ROW_INLINE void rows_finish(const row_state *s, const uint32_t *cv, uint32_t *ou
     _mm_storeu_si128((__m128i *)(out + 4), _mm_xor_si128(s->b, s->d));
 }
 
-ROW_INLINE void compress_rows(const uint32_t *cv, const uint8_t *block, uint32_t len, uint64_t counter, uint32_t flags,
-                              uint32_t *out, uint32_t *rest) {
+BLAKE3_INLINE void compress_rows(const uint32_t *cv, const uint8_t *block, uint32_t len, uint64_t counter,
+                                 uint32_t flags, uint32_t *out, uint32_t *rest) {
     const uint32_t low = (uint32_t)counter, high = (uint32_t)(counter >> 32);
     row_state s = {row_all(cv), row_all(cv + 4), row_all(blake3_iv), row_counters(&low, &high, len, flags)};
     row m[4];

@@ -1,45 +1,45 @@
-// Four inputs side by side with SSE4.1, and the compression function with its state in four rows.
+// Four inputs side by side with SSE4.1; two in rows; and the compression function.
 #include "crypto/blake3_x86.h"
 #include "crypto/blake3_x86_wide4.h"
 
-static const uint8_t by16[16] __attribute__((aligned(16))) = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
-static const uint8_t by8[16] __attribute__((aligned(16))) = {1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12};
+#define WIDTH 16
+#define NAME(i) "xmm" #i
+#define ADD(from, to) "paddd " from "," to "\n"
+#define XOR(from, to) "pxor " from "," to "\n"
+#define SHUFFLE(order, to) "pshufb " order "," to "\n"
+#define MOVE(from, to) "movdqa " from "," to "\n"
+#define ROTATE(v, right, left)                                                                                         \
+    "movdqa " v "," V(8) "\npsrld $" right "," V(8) "\npslld $" left "," v "\npor " V(8) "," v "\n"
+#include "crypto/blake3_x86_rounds.h"
 
-// The shuffle of bytes with its order in memory: left to the compiler it would take a register, of which there is
-// none left.
-static inline vec shuffled(vec a, const uint8_t *order) {
-    __asm__("pshufb %1, %0" : "+x"(a) : "m"(*(const vec *)(const void *)order));
-    return a;
-}
-
-static inline vec vec_ror16(vec a) {
-    return shuffled(a, by16);
-}
-
-static inline vec vec_ror12(vec a) {
-    return _mm_or_si128(_mm_srli_epi32(a, 12), _mm_slli_epi32(a, 20));
-}
-
-static inline vec vec_ror8(vec a) {
-    return shuffled(a, by8);
-}
-
-static inline vec vec_ror7(vec a) {
-    return _mm_or_si128(_mm_srli_epi32(a, 7), _mm_slli_epi32(a, 25));
-}
-
-#define REGISTERS 16
 #include "crypto/blake3_lanes.h"
 
 typedef vec row;
-#define row_ror16 vec_ror16
-#define row_ror12 vec_ror12
-#define row_ror8 vec_ror8
-#define row_ror7 vec_ror7
+
+static inline row shuffled(row a, const uint8_t *order) {
+    return _mm_shuffle_epi8(a, *(const row *)(const void *)order);
+}
+
+static inline row row_ror16(row a) {
+    return shuffled(a, by16);
+}
+
+static inline row row_ror12(row a) {
+    return _mm_or_si128(_mm_srli_epi32(a, 12), _mm_slli_epi32(a, 20));
+}
+
+static inline row row_ror8(row a) {
+    return shuffled(a, by8);
+}
+
+static inline row row_ror7(row a) {
+    return _mm_or_si128(_mm_srli_epi32(a, 7), _mm_slli_epi32(a, 25));
+}
+
 #include "crypto/blake3_x86_rows_one.h"
 
-void blake3_kernel_sse41(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
-                         const uint32_t *counters_high, uint8_t *out) {
+void blake3_kernel_sse41_4(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
+                           const uint32_t *counters_high, uint8_t *out) {
     run_lanes(job, inputs, counters_low, counters_high, out);
 }
 

@@ -1,4 +1,4 @@
-// Four lanes in 128-bit vectors: all of the kernel's operations but the rotations, which the including file defines.
+// Four lanes in 128-bit vectors: all that a kernel needs but the compression function.
 #ifndef CRYPTO_BLAKE3_X86_WIDE4_H
 #define CRYPTO_BLAKE3_X86_WIDE4_H
 
@@ -8,14 +8,6 @@
 
 #define LANES 4
 typedef __m128i vec;
-
-static inline vec vec_add(vec a, vec b) {
-    return _mm_add_epi32(a, b);
-}
-
-static inline vec vec_xor(vec a, vec b) {
-    return _mm_xor_si128(a, b);
-}
 
 static inline vec vec_all(uint32_t w) {
     return _mm_set1_epi32((int)w);
@@ -36,9 +28,12 @@ static inline void transpose(vec *a) {
 
 static inline void load_blocks(const uint8_t *const *inputs, size_t offset, vec *m) {
     for (size_t w = 0; w < 16; w += LANES) {
+        vec rows[LANES];
         for (size_t i = 0; i < LANES; i++)
-            m[w + i] = _mm_loadu_si128((const __m128i *)(inputs[i] + offset + 4 * w));
-        transpose(m + w);
+            rows[i] = _mm_loadu_si128((const __m128i *)(inputs[i] + offset + 4 * w));
+        transpose(rows);
+        for (size_t i = 0; i < LANES; i++)
+            m[w + i] = rows[i];
     }
 }
 

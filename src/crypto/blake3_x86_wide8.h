@@ -1,5 +1,4 @@
-// Eight lanes in 256-bit vectors: all of the kernel's operations but the rotations, which the including file has
-// defined or defines.
+// Eight lanes in 256-bit vectors: all that a kernel needs but the compression function.
 #ifndef CRYPTO_BLAKE3_X86_WIDE8_H
 #define CRYPTO_BLAKE3_X86_WIDE8_H
 
@@ -44,9 +43,12 @@ static inline vec load_two(const uint8_t *low, const uint8_t *high) {
 // Inputs four apart come in pairs, so that loading does part of the transposing.
 static inline __attribute__((always_inline)) void load_blocks(const uint8_t *const *inputs, size_t offset, vec *m) {
     for (size_t w = 0; w < 16; w += 4) {
+        vec rows[4];
         for (size_t i = 0; i < 4; i++)
-            m[w + i] = load_two(inputs[i] + offset + 4 * w, inputs[i + 4] + offset + 4 * w);
-        transpose_squares(m + w);
+            rows[i] = load_two(inputs[i] + offset + 4 * w, inputs[i + 4] + offset + 4 * w);
+        transpose_squares(rows);
+        for (size_t i = 0; i < 4; i++)
+            m[w + i] = rows[i];
     }
     // The chunks that most likely come next, one a lane: too many streams for the processor to see. It may be no
     // memory at all, which a hint does not mind.

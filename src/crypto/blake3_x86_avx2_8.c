@@ -1,0 +1,21 @@
+// Eight inputs side by side with AVX2.
+#include "crypto/blake3_x86.h"
+#include "crypto/blake3_x86_wide8.h"
+
+#define WIDTH 32
+#define NAME(i) "ymm" #i
+#define ADD(from, to) "vpaddd " from "," to "," to "\n"
+#define XOR(from, to) "vpxor " from "," to "," to "\n"
+#define SHUFFLE(order, to) "vpshufb " order "," to "," to "\n"
+#define MOVE(from, to) "vmovdqa " from "," to "\n"
+#define ROTATE(v, right, left)                                                                                         \
+    "vpsrld $" right "," v "," V(8) "\nvpslld $" left "," v "," v "\nvpor " V(8) "," v "," v "\n"
+
+#include "crypto/blake3_x86_rounds.h"
+
+#include "crypto/blake3_lanes.h"
+
+void blake3_kernel_avx2_8(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
+                          const uint32_t *counters_high, uint8_t *out) {
+    run_lanes(job, inputs, counters_low, counters_high, out);
+}
