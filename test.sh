@@ -139,7 +139,7 @@ run_relay_server() {
     fi
     # Endpoints, ours and real ones, through our relay; above it was the original.
     timeout 600 tests/interop/run --ours build/dev/bin/interop_peer --relay build/dev/bin/iroh-relay --only '*/relay*' \
-        --peers python,node 2>"$results/relay-endpoints.out" | sed 's/ / through-our-relay:/' |
+        --peers python,node,rust 2>"$results/relay-endpoints.out" | sed 's/ / through-our-relay:/' |
         tee "$results/relay-endpoints.log"
     timeout 900 tests/interop/relay_server --relay build/dev/bin/iroh-relay 2>"$results/relay.out" |
         tee "$results/relay.log"

@@ -26,7 +26,7 @@ pub struct Args {
     pub script: Vec<String>,
 }
 
-const FLAGS: [&str; 5] = ["retry", "refuse", "json", "observe", "tokens"];
+const FLAGS: [&str; 6] = ["retry", "refuse", "json", "observe", "tokens", "relay-only"];
 
 impl Args {
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Self> {

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use iroh::endpoint::{ConnectionError, Endpoint, presets};
-use iroh::{EndpointAddr, EndpointId, RelayMode, SecretKey, TransportAddr};
+use iroh::tls::CaTlsConfig;
+use iroh::{EndpointAddr, EndpointId, RelayConfig, RelayMap, RelayMode, SecretKey, TransportAddr};
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::quic::{Algorithm, HeaderProtectionKey, PacketKey};
 use rustls::{CipherSuite, SupportedCipherSuite, Tls13CipherSuite};
 use serde_json::{Value, json};
@@ -26,25 +28,44 @@ impl Args {
         self.addrs_of(id)
     }
 
-    /// The addresses of `--addr` under another identity.
+    /// The addresses of `--addr`, and the relay, under another identity.
     pub fn addrs_of(&self, id: EndpointId) -> Result<EndpointAddr> {
         let addrs: Vec<SocketAddr> =
             self.all("addr").iter().map(|a| a.parse()).collect::<std::result::Result<_, _>>()?;
-        Ok(EndpointAddr::from_parts(id, addrs.into_iter().map(TransportAddr::Ip)))
+        let relay = self.get("relay").map(str::parse).transpose()?;
+        let ways = addrs.into_iter().map(TransportAddr::Ip).chain(relay.map(TransportAddr::Relay));
+        Ok(EndpointAddr::from_parts(id, ways))
+    }
+
+    /// The relay of `--relay` with its token, if any.
+    fn relay_mode(&self) -> Result<RelayMode> {
+        let Some(url) = self.get("relay") else { return Ok(RelayMode::Disabled) };
+        let mut relay = RelayConfig::new(url.parse()?, None);
+        if let Some(token) = self.get("relay-token") {
+            relay = relay.with_auth_token(token);
+        }
+        Ok(RelayMode::Custom(RelayMap::from_iter([relay])))
     }
 }
 
 const DEFAULT_BIND: &str = "127.0.0.1:0";
 
-/// Binds to loopback only, without relays, look-up, or port mapping. `tickets` is the size of the TLS ticket cache.
+/// Binds to loopback only, or with `--relay-only` to nothing, without look-up or port mapping, and without a relay unless
+/// there is `--relay`. `tickets` is the size of the TLS ticket cache.
 pub async fn bind(args: &Args, alpns: &[&str], tickets: usize) -> Result<Endpoint> {
     let mut builder = Endpoint::builder(presets::Minimal)
-        .relay_mode(RelayMode::Disabled)
+        .relay_mode(args.relay_mode()?)
         .crypto_provider(Arc::new(provider(args.get("cipher"))?))
         .max_tls_tickets(tickets)
         .alpns(alpns.iter().map(|a| a.as_bytes().to_vec()).collect())
-        .clear_ip_transports()
-        .bind_addr(args.get("bind").unwrap_or(DEFAULT_BIND))?;
+        .clear_ip_transports();
+    if !args.has("relay-only") {
+        builder = builder.bind_addr(args.get("bind").unwrap_or(DEFAULT_BIND))?;
+    }
+    if let Some(path) = args.get("ca-file") {
+        let roots = CertificateDer::pem_file_iter(path)?.collect::<std::result::Result<Vec<_>, _>>()?;
+        builder = builder.ca_tls_config(CaTlsConfig::custom_roots(roots));
+    }
     if let Some(secret) = args.get("secret") {
         builder = builder.secret_key(SecretKey::from_bytes(&bytes32(secret)?));
     }

@@ -37,6 +37,9 @@ async fn main() {
 async fn serve(args: Args) -> Result<()> {
     let alpns: Vec<&str> = args.get("alpn").unwrap_or("interop/echo/0").split(',').collect();
     let endpoint = bind(&args, &alpns, TICKETS).await?;
+    if args.has("relay") {
+        endpoint.online().await;
+    }
     announce(&endpoint);
     let (refuse, retry) = (args.has("refuse"), args.has("retry"));
     let accepting = endpoint.clone();
@@ -216,6 +219,8 @@ async fn scenario(endpoint: &Endpoint, args: &Args) -> Result<Value> {
             tokio::time::sleep(Duration::from_secs(number(1)?)).await;
             echo_bi(&conn, 1000, 0).await?
         }
+        "relayed" => echo_by(&conn, "relay", number(1)? as usize).await?,
+        "direct" => echo_by(&conn, "direct", number(1)? as usize).await?,
         _ => json!({"skip": format!("this peer has no scenario {name}")}),
     };
     line["cipher"] = json!(negotiated_suite());
@@ -271,6 +276,27 @@ async fn parallel(conn: &Connection, count: usize, size: usize) -> Result<Value>
         outcome??;
     }
     Ok(json!({"streams": count, "bytes": count * size}))
+}
+
+fn way_of(conn: &Connection) -> &'static str {
+    match conn.paths().iter().find(|path| path.is_selected()) {
+        None => "none",
+        Some(path) if path.is_relay() => "relay",
+        Some(_) => "direct",
+    }
+}
+
+/// An echo over the way that the scenario is about.
+async fn echo_by(conn: &Connection, way: &str, size: usize) -> Result<Value> {
+    let until = Instant::now() + Duration::from_secs(20);
+    while way_of(conn) != way && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    check(way_of(conn) == way, format!("the path is {}, not {way}", way_of(conn)))?;
+    let mut line = echo_bi(conn, size, 0).await?;
+    check(way_of(conn) == way, format!("the path became {}", way_of(conn)))?;
+    line["path"] = json!(way);
+    Ok(line)
 }
 
 async fn receive_datagrams(conn: Connection, count: u32, size: usize) -> Result<usize> {
