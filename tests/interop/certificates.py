@@ -8,8 +8,8 @@ from programs import Skip
 
 
 def make_certificates(folder, addresses=()):
-    """An authority and its certificate for localhost, and for addresses: the paths of both certificates and of the second
-    one's key."""
+    """An authority and its certificate for localhost, and for addresses: the paths of both certificates and of the
+    second one's key."""
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization

@@ -29,7 +29,7 @@ def free_port():
 
 
 class Relay:
-    """The program iroh-relay on loopback: plain HTTP, or TLS with a certificate for localhost of an authority of its own."""
+    """The program iroh-relay on loopback: plain HTTP, or TLS with a certificate of an authority of its own."""
 
     def __init__(self, program, tls=False, settings="", tables=""):
         self.port, self.metrics = free_port(), free_port()
