@@ -131,7 +131,7 @@ static void free_world(world *w) {
 }
 
 static void measure_hashes(world *w, const blake3_variant *v) {
-    static const size_t lengths[] = {64, 1024, 8192, 16384, 65536, 1 << 20, BLOB};
+    static const size_t lengths[] = {64, 1024, 2048, 4096, 8192, 16384, 65536, 1 << 20, BLOB};
     blake3_use(v);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         char what[64];
