@@ -165,6 +165,16 @@ static const char *meaning(int error, bool connected) {
     return error == IROH_ERR_TIMEOUT ? "the other side is silent" : iroh_strerror(error);
 }
 
+// In a collection, all but the names.
+static uint64_t count_files(const fetch *f) {
+    iroh_blob_status root;
+    if (f->content->format == IROH_BLOB_RAW)
+        return 1;
+    if (iroh_store_status(f->store, &f->content->hash, &root) != 0 || root.size < sizeof f->content->hash)
+        return 0;
+    return root.size / sizeof f->content->hash - 1;
+}
+
 static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_temp_tag **temp_tag) {
     bool connected = true;
     int r = IROH_ERR_TIMEOUT;
@@ -175,14 +185,12 @@ static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_te
         if (f->latest.bytes > 0)
             tries = 0;
         f->total->fetched += f->latest.bytes;
-        if (f->content->format == IROH_BLOB_RAW)
-            f->total->files = 1;
-        else if (f->latest.count > 2)
-            f->total->files = f->latest.count - 2;
     }
     share_line_clear(f->line);
-    if (r == 0)
+    if (r == 0) {
+        f->total->files = count_files(f);
         return EXIT_OK;
+    }
     if (share_interrupted(f->line))
         return EXIT_INTERRUPTED;
     cli_error("%s: %s", connected ? "cannot fetch" : "cannot connect", meaning(r, connected));

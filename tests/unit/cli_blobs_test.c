@@ -159,12 +159,154 @@ static void a_store_keeps_blobs(void **state) {
     assert_string_equal(out, "1 kept, 0 removed\n");
 }
 
+static void tags_keep_what_they_name(void **state) {
+    const place *pl = *state;
+    char file[256], store[256], out[1024];
+    process p;
+    write_file(pl, "hello", "hello");
+    (void)path_in(pl, "store", store);
+    const char *const add[] = {IROH, "blob", "add", "--store", store, "--tag", "one", path_in(pl, "hello", file), NULL};
+    assert_int_equal(run(&p, add, out, sizeof out), 0);
+    const char *const rename[] = {IROH, "blob", "tag", "rename", "--store", store, "one", "tw\\o\n", NULL};
+    assert_int_equal(run(&p, rename, out, sizeof out), 0);
+    assert_int_equal(run(&p, rename, out, sizeof out), 1);
+    assert_non_null(strstr(p.text, "there is no tag one"));
+    const char *const set[] = {IROH, "blob", "tag", "add", "--store", store, "tree", "s" HELLO_HASH, NULL};
+    assert_int_equal(run(&p, set, out, sizeof out), 0);
+    // In order of their bytes, with what could confuse a reader escaped.
+    const char *const list[] = {IROH, "blob", "tag", "list", "--store", store, NULL};
+    assert_int_equal(run(&p, list, out, sizeof out), 0);
+    assert_string_equal(out, "s" HELLO_HASH "  tree\n" HELLO_HASH "   tw\\x5co\\x0a\n");
+    const char *const some[] = {IROH, "blob", "tag", "list", "tr", "--store", store, NULL};
+    assert_int_equal(run(&p, some, out, sizeof out), 0);
+    assert_string_equal(out, "s" HELLO_HASH "  tree\n");
+    const char *const remove[] = {IROH, "blob", "tag", "remove", "--store", store, "tree", "tw\\o\n", NULL};
+    assert_int_equal(run(&p, remove, out, sizeof out), 0);
+    assert_int_equal(run(&p, remove, out, sizeof out), 1);
+    const char *const collect[] = {IROH, "blob", "gc", "--store", store, NULL};
+    assert_int_equal(run(&p, collect, out, sizeof out), 0);
+    assert_string_equal(out, "0 kept, 1 removed\n");
+    const char *const wrong[] = {IROH, "blob", "tag", "add", "--store", store, "name", "nohash", NULL};
+    assert_int_equal(run(&p, wrong, out, sizeof out), 1);
+    assert_non_null(strstr(p.text, "not a hash"));
+    const char *const nonsense[] = {IROH, "blob", "tag", "paint", "--store", store, NULL};
+    assert_int_equal(run(&p, nonsense, out, sizeof out), 2);
+}
+
+static void a_folder_goes_through_a_store(void **state) {
+    const place *pl = *state;
+    char source[256], store[256], target[256], out[1024], hash[80];
+    process p;
+    assert_int_equal(mkdir(path_in(pl, "tree", source), 0700), 0);
+    write_file(pl, "tree/a", "first");
+    write_file(pl, "tree/b", "second");
+    (void)path_in(pl, "store", store);
+    const char *const add[] = {IROH, "blob", "add", "--store", store, "--tag", "tree", source, NULL};
+    assert_int_equal(run(&p, add, out, sizeof out), 0);
+    assert_int_equal(sscanf(out, "%79s", hash), 1);
+    assert_int_equal(hash[0], 's');
+    // The names, the collection, and what it names: all that the tag keeps.
+    const char *const collect[] = {IROH, "blob", "gc", "--store", store, NULL};
+    assert_int_equal(run(&p, collect, out, sizeof out), 0);
+    assert_string_equal(out, "4 kept, 0 removed\n");
+    const char *const export[] = {IROH, "blob", "export", "--store", store, hash, "--to", path_in(pl, "out", target),
+                                  NULL};
+    assert_int_equal(mkdir(target, 0700), 0);
+    assert_int_equal(run(&p, export, out, sizeof out), 0);
+    assert_file(pl, "out/tree/b", "second");
+    const char *const verify[] = {IROH, "blob", "verify", "--store", store, NULL};
+    assert_int_equal(run(&p, verify, out, sizeof out), 0);
+    assert_non_null(strstr(out, "4 blobs, "));
+    assert_non_null(strstr(out, " 0 damaged, 0 repaired"));
+}
+
+static void blobs_are_fetched_into_a_store(void **state) {
+    const place *pl = *state;
+    char file[256], store[256], ticket[512], out[1024], twice[1024];
+    process sender, p;
+    write_file(pl, "hello", "hello");
+    start_sender(&sender, path_in(pl, "hello", file), ticket);
+    const char *const get[] = {IROH,    "blob", "get",  "--bind", "127.0.0.1:0", "--store", path_in(pl, "store", store),
+                               "--tag", "mine", ticket, NULL};
+    assert_int_equal(run(&p, get, out, sizeof out), 0);
+    assert_int_equal(out[0], 's');
+    assert_non_null(strstr(p.text, "received 1 file, "));
+    process_signal(&sender, SIGINT);
+    assert_int_equal(process_wait(&sender), 0);
+    // It is there, so that nobody is needed.
+    assert_int_equal(run(&p, get, twice, sizeof twice), 0);
+    assert_string_equal(out, twice);
+    const char *const list[] = {IROH, "blob", "tag", "list", "--store", store, NULL};
+    assert_int_equal(run(&p, list, out, sizeof out), 0);
+    assert_non_null(strstr(out, "  mine\n"));
+}
+
+static void tickets_have_what_is_wanted(void **state) {
+    const place *pl = *state;
+    char file[256], out[1024];
+    process p;
+    write_file(pl, "hello", "hello");
+    (void)path_in(pl, "hello", file);
+    const char *const send[] = {IROH,        "send", "--bind", "127.0.0.1:0", "--direct-only", "--ticket-type",
+                                "Addresses", file,   NULL};
+    process_start(&p, send, PROCESS_NULL, PROCESS_NULL);
+    char ticket[512];
+    (void)snprintf(ticket, sizeof ticket, "%s", process_word(&p, "iroh receive "));
+    process_signal(&p, SIGINT);
+    assert_int_equal(process_wait(&p), 0);
+    const char *const explain[] = {IROH, "ticket", ticket, NULL};
+    assert_int_equal(run(&p, explain, out, sizeof out), 0);
+    assert_non_null(strstr(out, "ip      127.0.0.1:"));
+    assert_null(strstr(out, "relay"));
+    const char *const none[] = {IROH, "send", "--direct-only", "--ticket-type", "relay", file, NULL};
+    assert_int_equal(run(&p, none, out, sizeof out), 1);
+    assert_non_null(strstr(p.text, "no address of the kind"));
+    const char *const wrong[] = {IROH, "send", "--ticket-type", "id", file, NULL};
+    assert_int_equal(run(&p, wrong, out, sizeof out), 2);
+}
+
+// The picture, with its corner where it belongs; or why there is none.
+static void a_ticket_is_shown_as_a_picture(void **state) {
+    const place *pl = *state;
+    char file[256];
+    process p;
+    write_file(pl, "hello", "hello");
+    const char *const send[] = {
+        IROH, "send", "--bind", "127.0.0.1:0", "--direct-only", "--qr", path_in(pl, "hello", file), NULL};
+    process_start(&p, send, PROCESS_NULL, PROCESS_NULL);
+    (void)process_word(&p, "iroh receive ");
+    process_signal(&p, SIGINT);
+    if (process_wait(&p) == 0)
+        assert_non_null(strstr(p.text, "\u2588\n\u2588\u2588 \u2584\u2584\u2584\u2584\u2584 \u2588\u2588"));
+    else
+        assert_non_null(strstr(p.text, "built without QR codes"));
+}
+
+static void every_command_has_help(void **state) {
+    static const char *const names[] = {"send", "receive", "blob"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char out[4096];
+        process p;
+        const char *const words[] = {IROH, names[i], "--help", NULL};
+        assert_int_equal(run(&p, words, out, sizeof out), 0);
+        assert_non_null(strstr(out, names[i]));
+        assert_int_equal(p.text_len, 0);
+    }
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_folder_is_sent_and_received, place_make, place_remove),
         cmocka_unit_test_setup_teardown(another_file_is_not_overwritten, place_make, place_remove),
         cmocka_unit_test_setup_teardown(what_cannot_be_sent_is_told, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_store_keeps_blobs, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(tags_keep_what_they_name, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(a_folder_goes_through_a_store, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(blobs_are_fetched_into_a_store, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(tickets_have_what_is_wanted, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(a_ticket_is_shown_as_a_picture, place_make, place_remove),
+        cmocka_unit_test(every_command_has_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
