@@ -20,4 +20,7 @@ int plan_put_back(plan *p, plan_span *s);                      // what is left o
 uint64_t plan_scale(uint64_t a, uint64_t b, uint64_t c);       // a * b / c, about; c > 0
 uint64_t plan_rate_of(uint64_t bytes, uint64_t ns);            // bytes per second, at least 1
 
+bool plan_can_give(const plan *p, const plan_provider *v);  // something that nobody fetches yet
+bool plan_forget_doubts(plan_provider *v);                  // whether there were any; it stays careful
+
 #endif

@@ -76,6 +76,7 @@ typedef struct plan_provider {
     unsigned failures;  // tries in a row that gave nothing
     unsigned misses;    // answers that ended before something it had not; fewer again with each whole one
     uint64_t retry_at;  // PLAN_WAITS
+    uint64_t idle;      // ns: since when there has been nothing to do for it; 0: there is
     uint64_t rate;      // bytes per second, 0 while unknown
     uint64_t latency;   // ns from asking to the first bytes
     uint64_t heard;     // ns: when something came last, or it was first asked again
