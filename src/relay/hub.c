@@ -6,7 +6,8 @@
 
 #include "relay/hub_state.h"
 
-#define SHARD_BITS 8  // of a serial: those below the clock
+#define SHARD_BITS 8                     // of a serial: those below the clock
+#define GONE_MESSAGE (2 + 1 + RELAY_ID)  // bytes of the notice that an id is gone; every datagram is longer
 
 void relay_hub_config_default(relay_hub_config *c) {
     *c = (relay_hub_config){.shards = 1};
@@ -105,15 +106,15 @@ bool hub_pass(relay_hub *h, relay_route *route, bool bulk, const uint8_t *messag
 void relay_hub_deliver(relay_hub *h, const uint8_t id[static RELAY_ID], bool bulk, const uint8_t *message, size_t len) {
     relay_route *route = relay_routes_find(&h->routes, id);
     relay_session *s = route != NULL ? relay_route_active(route)->session : NULL;
-    if ((s == NULL || !queue_here(h, s, bulk, message, len)) && bulk)
-        h->counters.send_packets_dropped++;
+    bool passed = s != NULL && queue_here(h, s, bulk, message, len);
+    h->counters.send_packets_dropped += !passed && bulk && len > GONE_MESSAGE;
 }
 
 // --- Joining and leaving
 
 // Behind the datagrams of the one that is gone, which would otherwise look like its return.
 static void tell_gone(relay_hub *h, const relay_route *gone) {
-    uint8_t message[2 + 1 + RELAY_ID];
+    uint8_t message[GONE_MESSAGE];
     const relay_frame frame = {.type = RELAY_GONE, .id = gone->id};
     writer w = writer_of(message + 2, sizeof message - 2);
     relay_frame_encode(&w, &frame);

@@ -145,6 +145,20 @@ static void datagrams_cross_over(void **state) {
     relay_wire_dispose(&b, 0);
 }
 
+static void a_notice_that_comes_too_late_is_no_dropped_datagram(void **state) {
+    (void)state;
+    relay_wire a, b;
+    relay_wire_open(&a, &hubs[0], 1, RELAY_V2, 0);
+    relay_wire_open(&b, &hubs[2], 2, RELAY_V2, 0);
+    read_all();
+    assert_int_equal(relay_wire_datagram(&a, b.id, "across", 6, 0), 0);
+    read_all();
+    relay_wire_dispose(&a, 0);  // that it is gone is under way to b
+    relay_wire_dispose(&b, 0);
+    read_all();
+    assert_int_equal(hubs[2].counters.send_packets_dropped, 0);
+}
+
 static void the_newest_is_active_wherever_it_is(void **state) {
     (void)state;
     relay_wire old, new;
@@ -358,6 +372,7 @@ int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(datagrams_cross_over),
+        CASE(a_notice_that_comes_too_late_is_no_dropped_datagram),
         CASE(the_newest_is_active_wherever_it_is),
         CASE(tables_agree_after_any_schedule),
         CASE(wrong_configurations_are_refused),
