@@ -15,7 +15,7 @@
 #define RELAY_BLOCK_HEAD 16     // free bytes in front of the content
 #define RELAY_BLOCK_ROOM 16000  // bytes of content
 #define RELAY_BLOCK_TAIL 32     // free bytes behind
-#define RELAY_BLOCKS_KEPT 64    // free blocks that a store holds on to
+#define RELAY_BLOCKS_KEPT 256   // free blocks that a store holds on to: 4 MB
 
 typedef struct relay_block {
     struct relay_block *next;

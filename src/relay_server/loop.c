@@ -233,6 +233,12 @@ static void bury(relay_loop *l) {
         free(list_entry(link, conn, link));
 }
 
+void loop_do(relay_loop *l) {
+    unsigned wants;
+    for (relay_session *s; (s = relay_hub_next(&l->hub, &wants)) != NULL;)
+        conn_do(s->user, wants);
+}
+
 static void turn(relay_loop *l) {
     sys_loop_set_deadline(l->sys, next_deadline(l));
     l->now = 0;
@@ -241,9 +247,7 @@ static void turn(relay_loop *l) {
     mailbox_awake(&l->mailbox);
     loop_begin(l);
     on_time(l);
-    unsigned wants;
-    for (relay_session *s; (s = relay_hub_next(&l->hub, &wants)) != NULL;)
-        conn_do(s->user, wants);
+    loop_do(l);
     if (l->qad != NULL)
         qad_turn(l->qad, loop_now(l));
     loop_send(l);

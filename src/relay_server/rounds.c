@@ -1,7 +1,8 @@
 // Clients that are not watched but read at intervals, all of one interval in one round: see pace.h.
 #include "relay_server/state.h"
 
-#define READS_AT_ONCE 8  // of one client in a round, each as large as it can be
+#define READS_AT_ONCE 8     // of one client in a round, each as large as it can be
+#define READ_BETWEEN 65536  // bytes after which a round pauses to write, so that they are still in the cache
 
 void rounds_init(relay_loop *l) {
     for (int i = 0; i < PACES; i++) {
@@ -17,19 +18,29 @@ uint64_t rounds_at(const relay_loop *l) {
     return at;
 }
 
+static size_t read_one(conn *c) {
+    size_t sum = 0, len = READ_ROOM;
+    for (int i = 0; i < READS_AT_ONCE && len == READ_ROOM; i++) {
+        len = conn_read(c);
+        sum += len;
+        c->loop->counters[COUNT_PACED_READS]++;
+    }
+    return sum;
+}
+
 // Reading one may change its pace, and may make any of them go.
 static void run(relay_loop *l, int at) {
+    size_t unwritten = 0;
     list_link due;
     list_init(&due);
     list_insert_before(&l->rounds[at].conns, &due);
     list_remove(&l->rounds[at].conns);
     for (list_link *link; (link = list_pop_front(&due)) != NULL;) {
         list_push_back(&l->rounds[at].conns, link);
-        conn *c = list_entry(link, conn, round_link);
-        for (int i = 0; i < READS_AT_ONCE; i++) {
-            l->counters[COUNT_PACED_READS]++;
-            if (conn_read(c) < READ_ROOM)
-                break;
+        unwritten += read_one(list_entry(link, conn, round_link));
+        if (unwritten >= READ_BETWEEN) {
+            loop_do(l);
+            unwritten = 0;
         }
     }
 }

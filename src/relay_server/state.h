@@ -281,6 +281,7 @@ void loop_free(relay_loop *l);
 const char *loop_date(relay_loop *l);
 uint64_t loop_now(relay_loop *l);  // read once a turn
 void loop_begin(relay_loop *l);  // to be called before anything that came from outside is looked at: takes the letters
+void loop_do(relay_loop *l);     // does what the hub wants: writes above all
 void loop_send(relay_loop *l);   // tells the other loops what there is to tell
 
 // --- server.c
