@@ -22,6 +22,7 @@
 #define DIRECT_ROUNDS 16               // rounds without asking the loop
 #define RELAY_SEGMENTS 10              // datagrams in a batch when there is no socket to ask
 #define FULL_RECHECK (10 * NS_PER_MS)  // how late timers may be while a socket takes nothing
+#define REOPEN_INTERVAL NS_PER_S       // between attempts to open a broken socket anew
 
 // --- Sending
 
@@ -156,6 +157,50 @@ static void receive(iroh_endpoint *ep) {
         ep->sockets[k].ready = 0;
 }
 
+// --- Broken sockets
+
+static void socket_ready(void *user, unsigned events) {
+    endpoint_socket *s = user;
+    s->ready |= events;
+}
+
+static int watch(iroh_endpoint *ep, endpoint_socket *s) {
+    return sys_loop_watch(ep->loop, sys_udp_fd(s->udp), SYS_READABLE, socket_ready, s, &s->watch);
+}
+
+static bool has_broken_socket(const iroh_endpoint *ep) {
+    for (size_t i = 0; i < ep->socket_count; i++) {
+        if (sys_udp_is_broken(ep->sockets[i].udp) || ep->sockets[i].watch == NULL)
+            return true;
+    }
+    return false;
+}
+
+static void reopen(iroh_endpoint *ep, endpoint_socket *s) {
+    char text[ADDR_TEXT_MAX];
+    sys_watch_free(s->watch);
+    s->watch = NULL;
+    s->ready = 0;
+    int r = sys_udp_reopen(s->udp);
+    if (r == 0)
+        r = watch(ep, s);
+    if (!log_on(&ep->log, LOG_WARN))
+        return;
+    (void)addr_format(&s->local, text);
+    log_line(&ep->log, LOG_WARN, "socket %s broke: %s", text, r == 0 ? "opened anew" : iroh_strerror(r));
+}
+
+static void reopen_broken(iroh_endpoint *ep) {
+    if (ep->reopen_at > ep->now || !has_broken_socket(ep))
+        return;
+    ep->reopen_at = ep->now + REOPEN_INTERVAL;
+    for (size_t i = 0; i < ep->socket_count; i++) {
+        endpoint_socket *s = &ep->sockets[i];
+        if (sys_udp_is_broken(s->udp) || s->watch == NULL)
+            reopen(ep, s);
+    }
+}
+
 // --- The loop
 
 static void round_of_work(iroh_endpoint *ep) {
@@ -163,6 +208,7 @@ static void round_of_work(iroh_endpoint *ep) {
     relay_io_process(ep);
     ep->now = sys_now();
     quic_endpoint_timeout(ep->core, ep->now);
+    reopen_broken(ep);
     relays_tick(&ep->relays, ep->now);
     network_tick(ep, ep->now);
     paths_tick(ep, ep->now);
@@ -180,6 +226,8 @@ uint64_t driver_deadline(const iroh_endpoint *ep) {
         at = time_max(at, ep->now + FULL_RECHECK);
     at = time_min(at, time_min(relays_deadline(&ep->relays), paths_deadline(ep)));
     at = time_min(at, time_min(network_deadline(ep), reports_deadline(ep)));
+    if (has_broken_socket(ep))
+        at = time_min(at, ep->reopen_at);
     return ep->streams != NULL ? time_min(at, sys_streams_deadline(ep->streams)) : at;
 }
 
@@ -191,7 +239,8 @@ static void prepare(iroh_endpoint *ep) {
     sys_loop_set_deadline(ep->loop, at);
     for (size_t i = 0; i < ep->socket_count; i++) {
         endpoint_socket *s = &ep->sockets[i];
-        sys_watch_set(s->watch, ep->full_socket == s ? SYS_READABLE | SYS_WRITABLE : SYS_READABLE);
+        if (s->watch != NULL)
+            sys_watch_set(s->watch, ep->full_socket == s ? SYS_READABLE | SYS_WRITABLE : SYS_READABLE);
     }
     if (ep->streams != NULL)
         sys_streams_prepare(ep->streams);
@@ -241,11 +290,6 @@ void driver_arm(iroh_endpoint *ep) {
     sys_loop_arm(ep->loop);
 }
 
-static void socket_ready(void *user, unsigned events) {
-    endpoint_socket *s = user;
-    s->ready |= events;
-}
-
 int driver_init(iroh_endpoint *ep) {
     ep->rx = malloc(SYS_UDP_BATCH);
     ep->tx = malloc(SYS_UDP_BATCH);
@@ -256,7 +300,7 @@ int driver_init(iroh_endpoint *ep) {
     for (size_t i = 0; r == 0 && i < ep->socket_count; i++) {
         endpoint_socket *s = &ep->sockets[i];
         ep->roomy &= sys_udp_receive_buffer(s->udp) >= GATHER_BUFFER;
-        r = sys_loop_watch(ep->loop, sys_udp_fd(s->udp), SYS_READABLE, socket_ready, s, &s->watch);
+        r = watch(ep, s);
     }
     return r;
 }

@@ -40,6 +40,7 @@ void network_changed(iroh_endpoint *ep, bool major) {
     machine.count = sys_netif_addresses(machine.list, INTERFACES_MAX);
     if (log_on(&ep->log, LOG_DEBUG))
         log_line(&ep->log, LOG_DEBUG, "the network changed (%s)", major ? "major" : "minor");
+    ep->reopen_at = now;
     paths_look_at_locals(ep, now);
     leave_gone_addresses(ep, &machine, now);
     relays_network_changed(&ep->relays, now);

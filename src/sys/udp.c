@@ -24,6 +24,8 @@ struct sys_udp {
     addr local;
     bool wildcard;  // bound to no address of its own: each datagram tells which one it uses
     bool gso;
+    bool wants_gso;  // when opened
+    bool broken;
     unsigned starved;
     sys_udp_stats stats;
 };
@@ -68,9 +70,34 @@ int sys_udp_open(const addr *bind, bool gso, sys_udp **out) {
         return error;
     }
     u->wildcard = addr_is_unspecified(&u->local);
+    u->wants_gso = gso;
     u->gso = gso && sys_udp_os_has_gso(u->fd);
     *out = u;
     return 0;
+}
+
+bool sys_udp_is_broken(const sys_udp *u) {
+    return u->broken;
+}
+
+int sys_udp_reopen(sys_udp *u) {
+    if (u->fd >= 0)
+        (void)close(u->fd);
+    u->fd = -1;
+    u->broken = true;
+    int fd = open_bound(&u->local, &u->local);
+    if (fd < 0)
+        return fd;
+    u->fd = fd;
+    u->broken = false;
+    u->starved = 0;
+    u->gso = u->wants_gso && sys_udp_os_has_gso(fd);
+    return 0;
+}
+
+// Errors that will come again however often one tries.
+static bool is_dead(int error) {
+    return error == EBADF || error == ENOTSOCK || error == ENOTCONN || error == EPIPE;
 }
 
 void sys_udp_close(sys_udp *u) {
@@ -150,6 +177,7 @@ int sys_udp_receive(sys_udp *u, uint8_t *room, sys_udp_batch *out) {
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return IROH_ERR_AGAIN;
+        u->broken |= is_dead(errno);
         if (!passing(errno))
             return IROH_ERR_IO;
     }
@@ -228,6 +256,7 @@ static size_t send_some(sys_udp *u, message *s, const uint8_t *bytes, size_t len
         return len;
     if (is_temporary(u, error))
         return 0;
+    u->broken |= is_dead(error);
     u->starved = 0;
     u->stats.send_errors += datagrams(len, segment);
     return len;

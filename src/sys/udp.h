@@ -25,7 +25,14 @@ typedef struct sys_udp_stats {
 int sys_udp_open(const addr *bind, bool gso, sys_udp **out);
 void sys_udp_close(sys_udp *u);  // null is ignored
 
-int sys_udp_fd(const sys_udp *u);
+// Whether the kernel says that this is no usable socket any more. Some systems take sockets away while a machine sleeps.
+bool sys_udp_is_broken(const sys_udp *u);
+
+// Opens it anew at the same address and port; its descriptor, whose watch is gone, is closed before. IROH_ERR_BIND,
+// IROH_ERR_UNSUPPORTED: then it is without a descriptor, sends nothing, and is broken still.
+int sys_udp_reopen(sys_udp *u);
+
+int sys_udp_fd(const sys_udp *u);  // -1: none at present
 addr sys_udp_local(const sys_udp *u);  // as bound, with the real port
 void sys_udp_stats_get(const sys_udp *u, sys_udp_stats *out);
 
