@@ -3,11 +3,14 @@
 #define BASE_WIPE_H
 
 #include <stddef.h>
+#include <string.h>
 
 static inline void wipe(void *secret, size_t len) {
-    volatile unsigned char *p = secret;
-    for (size_t i = 0; i < len; i++)
-        p[i] = 0;
+    if (len == 0)
+        return;
+    memset(secret, 0, len);
+    // Whatever this is, it may read what the pointer leads to.
+    __asm__ __volatile__("" : : "r"(secret) : "memory");
 }
 
 #endif

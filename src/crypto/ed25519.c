@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "base/wipe.h"
+#include "crypto/curve25519_wide.h"
 #include "crypto/field25519.h"
 
 void ed25519_generate(uint8_t seed[static ED25519_SEED]) {
@@ -43,5 +44,7 @@ bool ed25519_is_point(const uint8_t bytes[static ED25519_PUBLIC]) {
 
 bool ed25519_verify(const uint8_t key[static ED25519_PUBLIC], const void *message, size_t len,
                     const uint8_t signature[static ED25519_SIGNATURE]) {
+    if (curve25519_wide_ready())
+        return curve25519_wide_verify(key, message, len, signature);
     return crypto_sign_verify_detached(signature, message, len, key) == 0;
 }

@@ -75,7 +75,8 @@ field25519 field25519_sub(const field25519 *a, const field25519 *b) {
     return r;
 }
 
-static field25519 reduce_wide(wide r0, wide r1, wide r2, wide r3, wide r4) {
+// Always in place: as a call it costs as much as a third of a product.
+__attribute__((always_inline)) static inline field25519 reduce_wide(wide r0, wide r1, wide r2, wide r3, wide r4) {
     field25519 r;
     r1 += (uint64_t)(r0 >> LIMB_BITS);
     r2 += (uint64_t)(r1 >> LIMB_BITS);
@@ -104,7 +105,7 @@ field25519 field25519_mul(const field25519 *x, const field25519 *y) {
                            (wide)a[4] * b[0]);
 }
 
-field25519 field25519_square(const field25519 *x) {
+__attribute__((always_inline)) static inline field25519 square(const field25519 *x) {
     const uint64_t *a = x->limb;
     uint64_t two0 = 2 * a[0], two1 = 2 * a[1], a3 = 19 * a[3], a4 = 19 * a[4];
     return reduce_wide((wide)a[0] * a[0] + (wide)two1 * a4 + (wide)(2 * a[2]) * a3,
@@ -114,9 +115,13 @@ field25519 field25519_square(const field25519 *x) {
                        (wide)two0 * a[4] + (wide)two1 * a[3] + (wide)a[2] * a[2]);
 }
 
+field25519 field25519_square(const field25519 *a) {
+    return square(a);
+}
+
 static field25519 square_times(field25519 a, unsigned n) {
     while (n-- > 0)
-        a = field25519_square(&a);
+        a = square(&a);
     return a;
 }
 

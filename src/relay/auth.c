@@ -50,7 +50,7 @@ void relay_claim_encode(const relay_claim *c, char *out) {
     base64_encode(BASE64_URL, bytes, sizeof bytes, out);
 }
 
-int relay_claim_decode(const char *text, size_t len, relay_claim *out) {
+int relay_claim_read(const char *text, size_t len, relay_claim *out) {
     uint8_t bytes[BASE64_PADDED_LEN(CLAIM_TEXT_MAX)];
     int size = len <= CLAIM_TEXT_MAX ? base64_decode(BASE64_URL, text, len, bytes, sizeof bytes) : IROH_ERR_SYNTAX;
     if (size < 0)
@@ -60,9 +60,12 @@ int relay_claim_decode(const char *text, size_t len, relay_claim *out) {
     uint8_t prefix = reader_u8(&r);
     reader_copy(&r, out->signature, sizeof out->signature);
     reader_copy(&r, out->suffix, sizeof out->suffix);
-    if (r.failed || prefix != SIGNATURE_PREFIX)
-        return IROH_ERR_SYNTAX;
-    return ed25519_is_point(out->id) ? 0 : IROH_ERR_KEY;
+    return r.failed || prefix != SIGNATURE_PREFIX ? IROH_ERR_SYNTAX : 0;
+}
+
+int relay_claim_decode(const char *text, size_t len, relay_claim *out) {
+    int r = relay_claim_read(text, len, out);
+    return r != 0 || ed25519_is_point(out->id) ? r : IROH_ERR_KEY;
 }
 
 bool relay_claim_verify(const relay_claim *c, const uint8_t exported[static RELAY_EXPORT]) {

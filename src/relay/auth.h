@@ -39,6 +39,9 @@ void relay_claim_encode(const relay_claim *c, char *out);
 // after the claim are ignored.
 int relay_claim_decode(const char *text, size_t len, relay_claim *out);
 
+// As relay_claim_decode, but leaves it open whether the id is a point: a claim that verifies has shown it.
+int relay_claim_read(const char *text, size_t len, relay_claim *out);
+
 // Whether the claim holds for the session with this keying material (exported with the claim's id as context). If not, the
 // server goes on with a challenge.
 bool relay_claim_verify(const relay_claim *c, const uint8_t exported[static RELAY_EXPORT]);

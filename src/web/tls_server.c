@@ -244,9 +244,8 @@ static void record_of(tls_record *out, const aead_suite *suite, const uint8_t *r
 static int answer(tls_server *s, schedule *k, const tls_credential *c, const tls_server_seed *seed,
                   const tls_hello *hello, uint8_t *out, size_t room) {
     uint8_t share[X25519_SIZE], shared[X25519_SIZE];
-    if (!x25519_shared(seed->secret, hello->share, shared))
+    if (!x25519_exchange(seed->secret, hello->share, share, shared))
         return 0;
-    x25519_public(seed->secret, share);
     writer opening = writer_of(out, room - plain_max(c));
     put_opening(&opening, k, hello, seed->random, share);
     enter_handshake(k, shared);
