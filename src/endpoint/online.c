@@ -46,8 +46,7 @@ static int copy_text(const char *text, char **out) {
     return text != NULL && *out == NULL ? IROH_ERR_NOMEM : 0;
 }
 
-// Without reports nobody else does.
-static void leave_removed_home(iroh_endpoint *ep) {
+void online_leave_removed_home(iroh_endpoint *ep) {
     int all[RELAYS_MAX];
     const net_relay *home = relays_home(&ep->relays);
     if (home != NULL && !home->configured && relays_configured(&ep->relays, all) > 0)
@@ -124,7 +123,7 @@ int iroh_endpoint_remove_relay(iroh_endpoint *ep, const char *url) {
     int r = ep->closed ? IROH_ERR_CLOSED : relays_remove(&ep->relays, url, strlen(url), sys_now());
     if (r >= 0) {
         if (!ep->makes_reports)
-            leave_removed_home(ep);
+            online_leave_removed_home(ep);  // without reports nobody else does
         reports_request(ep, REPORT_RELAYS_CHANGED);
         wait_fire(ep, &ep->waiters, WAIT_ONLINE | WAIT_REPORT);
     }

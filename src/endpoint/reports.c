@@ -194,6 +194,7 @@ static void publish(iroh_endpoint *ep, uint64_t now) {
     say(ep);
     if (r->preferred >= 0)
         relays_prefer(&ep->relays, r->preferred, now);
+    online_leave_removed_home(ep);
     if (ep->relays.awaiting)
         relays_prefer_any(&ep->relays, now);
     keep_best(ep);

@@ -299,6 +299,7 @@ int direct_add(const iroh_endpoint *ep, iroh_addr *out);
 
 int online_configure(iroh_endpoint *ep, const iroh_endpoint_config *config);  // the errors of iroh_endpoint_bind
 int online_add(const iroh_endpoint *ep, iroh_addr *out);
+void online_leave_removed_home(iroh_endpoint *ep);  // if it was removed: for any that is configured
 
 // --- reports.c
 

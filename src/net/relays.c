@@ -175,7 +175,8 @@ static bool is_failing(const net_relay *r) {
 
 void relays_prefer(relays *t, int number, uint64_t now) {
     net_relay *r = t->list[number];
-    if (!r->configured || (t->home >= 0 && is_ready(t->list[t->home]) && is_failing(r)))
+    const net_relay *home = relays_home(t);
+    if (!r->configured || (home != NULL && home->configured && is_ready(home) && is_failing(r)))
         return;
     if (bring_to_life(t, r, now) != 0)
         return;

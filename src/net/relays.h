@@ -75,7 +75,8 @@ size_t relays_configured(const relays *t, int out[static RELAYS_MAX]);
 void relays_await(relays *t);
 void relays_prefer_any(relays *t, uint64_t now);
 
-// Relay `number` is the best home. It becomes home, unless it is out of reach while the home relay is not.
+// Relay `number` is the best home. It becomes home, unless it is out of reach while the home relay, still configured, is
+// not.
 void relays_prefer(relays *t, int number, uint64_t now);
 
 // The home relay, or the one that is to become it: null without configured relays, and while a choice is awaited.

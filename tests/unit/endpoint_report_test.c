@@ -140,6 +140,56 @@ static void roots_that_cannot_be_read_are_no_crash(void **state) {
     iroh_relay_stop(p.relay);
 }
 
+static void removed_home_is_left_for_one_that_nobody_reaches(void **state) {
+    place p;
+    dwelling d = {0};
+    iroh_net_report r;
+    iroh_relay_latency l[4];
+    char home[64] = "";
+    (void)state;
+    place_open(&p);
+    dwelling_init(&d, OWN_THREAD);
+    dwelling_add(&d, p.url, p.quic_port);
+    iroh_endpoint *ep = duo_bind(&d.config);
+    assert_int_equal(report_of(ep, &r, l), 1);
+    assert_int_equal(iroh_endpoint_insert_relay(ep, NOBODY, NULL, IROH_NO_QUIC), 0);
+    assert_int_equal(iroh_endpoint_remove_relay(ep, p.url), 0);
+    for (int ms = 0; ms < LONG_MS && strcmp(home, NOBODY) != 0; ms += STEP_MS) {
+        assert_true(iroh_endpoint_home_relay(ep, home, sizeof home, NULL) > 0);
+        assert_int_equal(iroh_poll(&(iroh_pollitem){.endpoint = ep, .fd = -1}, 1, STEP_MS), 0);
+    }
+    assert_string_equal(home, NOBODY);
+    iroh_endpoint_free(ep);
+    iroh_relay_stop(p.relay);
+}
+
+static void sockets_are_not_needed_for_a_home(void **state) {
+    place p;
+    dwelling d = {0};
+    iroh_net_report r;
+    iroh_relay_latency l[4];
+    (void)state;
+    place_open(&p);
+    dwelling_init(&d, OWN_THREAD);
+    d.config.bind_count = 0;
+    d.config.relay_only = true;
+    dwelling_add(&d, NOBODY, 0);
+    dwelling_add(&d, p.url, p.quic_port);
+    iroh_endpoint *ep = duo_bind(&d.config);
+    assert_int_equal(report_of(ep, &r, l), 1);
+    assert_false(r.udp_v4 || r.udp_v6);
+    assert_string_equal(r.preferred_relay, p.url);
+    assert_int_equal(iroh_endpoint_wait_online(ep, LONG_MS), 0);
+    iroh_endpoint_free(ep);
+    // Nor is a way to measure: then the first that answers is home.
+    d.config.https_probes = false;
+    ep = duo_bind(&d.config);
+    assert_int_equal(report_of(ep, &r, l), 0);
+    assert_int_equal(iroh_endpoint_wait_online(ep, LONG_MS), 0);
+    iroh_endpoint_free(ep);
+    iroh_relay_stop(p.relay);
+}
+
 static void relays_come_and_go(void **state) {
     place p, q;
     dwelling d = {0};
@@ -345,6 +395,8 @@ int main(void) {
         cmocka_unit_test(unknown_certificate_tells_nothing),
         cmocka_unit_test(roots_that_cannot_be_read_are_no_crash),
         cmocka_unit_test(relays_come_and_go),
+        cmocka_unit_test(removed_home_is_left_for_one_that_nobody_reaches),
+        cmocka_unit_test(sockets_are_not_needed_for_a_home),
         cmocka_unit_test(kept_connection_makes_the_next_report),
         cmocka_unit_test(home_moves_to_a_relay_that_lives),
         cmocka_unit_test(relay_that_is_gone_tells_nothing),
