@@ -119,7 +119,7 @@ static int get(const cli_options *o, iroh_store *s) {
     share_line line;
     share_total total;
     share_line_start(&line, o);
-    int status = share_fetch(o, &line, from, &content, s, NULL, &total);
+    int status = share_fetch(o, &line, &from, 1, &content, s, NULL, &total);
     iroh_addr_free(from);
     iroh_content_to_text(&content, text);
     if (status == EXIT_OK) {

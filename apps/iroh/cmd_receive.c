@@ -1,7 +1,8 @@
-// iroh receive: fetches what a ticket of send, or of sendme, names. What was received is kept in a folder beside the target
+// iroh receive: fetches what a ticket of send, or of sendme, names, from all whose tickets are given at once. What was received is kept in a folder beside the target
 // until all is there, so that the same command again goes on where it ended.
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -14,7 +15,8 @@ typedef struct receiver {
     const char *dir;
     char folder[FOLDER_MAX];  // of the store
     iroh_content content;
-    iroh_addr *from;
+    iroh_addr **from;
+    size_t from_count;
     iroh_store *store;
     iroh_temp_tag *tag;
     iroh_collection *files;
@@ -90,7 +92,7 @@ static bool prepare(receiver *v) {
 static int receive(receiver *v, const cli_options *o) {
     if (!prepare(v))
         return EXIT_FAILED;
-    int status = share_fetch(o, &v->line, v->from, &v->content, v->store, &v->tag, &v->total);
+    int status = share_fetch(o, &v->line, v->from, v->from_count, &v->content, v->store, &v->tag, &v->total);
     if (status == EXIT_OK)
         status = write_files(v);
     iroh_collection_free(v->files);
@@ -103,19 +105,41 @@ static int receive(receiver *v, const cli_options *o) {
     return status;
 }
 
-int cmd_receive(const cli_options *o) {
-    receiver v = {.dir = o->to != NULL ? o->to : "."};
-    if (o->arg_count != 1) {
-        cli_error("receive wants one ticket");
-        return EXIT_USAGE;
-    }
-    int r = iroh_blob_ticket_parse(o->args[0], &v.from, &v.content);
+// Another ticket: of the same content, and perhaps of somebody else.
+static int take_ticket(receiver *v, const char *text) {
+    iroh_content content;
+    int r = iroh_blob_ticket_parse(text, &v->from[v->from_count], &content);
     if (r != 0) {
         cli_error("not a ticket of blobs: %s", iroh_strerror(r));
         return EXIT_FAILED;
     }
-    share_line_start(&v.line, o);
-    int status = receive(&v, o);
-    iroh_addr_free(v.from);
+    bool first = v->from_count++ == 0;
+    if (first)
+        v->content = content;
+    if (content.format == v->content.format && memcmp(&content.hash, &v->content.hash, sizeof content.hash) == 0)
+        return EXIT_OK;
+    cli_error("the tickets name different contents; several are for several senders of the same");
+    return EXIT_USAGE;
+}
+
+int cmd_receive(const cli_options *o) {
+    receiver v = {.dir = o->to != NULL ? o->to : "."};
+    int status = EXIT_OK;
+    if (o->arg_count == 0) {
+        cli_error("receive wants a ticket");
+        return EXIT_USAGE;
+    }
+    v.from = calloc(o->arg_count, sizeof(iroh_addr *));
+    if (v.from == NULL)
+        return cli_failed("cannot begin", IROH_ERR_NOMEM);
+    for (size_t i = 0; i < o->arg_count && status == EXIT_OK; i++)
+        status = take_ticket(&v, o->args[i]);
+    if (status == EXIT_OK) {
+        share_line_start(&v.line, o);
+        status = receive(&v, o);
+    }
+    for (size_t i = 0; i < v.from_count; i++)
+        iroh_addr_free(v.from[i]);
+    free(v.from);
     return status;
 }

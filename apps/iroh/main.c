@@ -24,7 +24,8 @@ static const command commands[] = {
      "send PATH...                         share files and folders until interrupted; prints a ticket (--qr: also as\n"
      "                                       a picture; --ticket-type relay|addresses|relayandaddresses)"},
     {"receive", cmd_receive,
-     "receive TICKET                       fetch what a ticket of send or sendme names into this folder (--to DIR)"},
+     "receive TICKET...                    fetch what a ticket of send or sendme names into this folder (--to DIR);\n"
+     "                                       several tickets of the same: from all senders at once"},
     {"blob", cmd_blob,
      "blob add PATH...                     add files, and folders as collections, to a store (--store DIR) and print\n"
      "                                       their hashes (--tag NAME; --reference: leave them where they are)\n"

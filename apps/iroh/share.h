@@ -49,11 +49,11 @@ typedef struct share_total {
     uint64_t fetched;  // bytes
 } share_total;
 
-// Fetches the content of a ticket into the store, keeping what is there: EXIT_OK, EXIT_INTERRUPTED, or EXIT_FAILED after a
-// message. Without a connection when nothing is missing. What is kept alive as by iroh_get_options: by the temporary tag
+// Fetches a content into the store from somebody, or from several at once, keeping what is there: EXIT_OK,
+// EXIT_INTERRUPTED, or EXIT_FAILED after a message. Without a connection when nothing is missing. What is kept alive as by iroh_get_options: by the temporary tag
 // if that is not null, else by the tag of that name, else by one with a name of its own.
-int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, const iroh_content *content,
-                iroh_store *store, iroh_temp_tag **temp_tag, share_total *total);
+int share_fetch(const cli_options *o, share_line *line, iroh_addr *const *from, size_t from_count,
+                const iroh_content *content, iroh_store *store, iroh_temp_tag **temp_tag, share_total *total);
 
 // One line about what came, for the end: "received N files, SIZE of data fetched in TIME, ...".
 void share_report(const share_line *line, const share_total *total);

@@ -17,6 +17,8 @@ typedef struct fetch {
     share_total *total;
     iroh_store *store;
     const iroh_content *content;
+    iroh_addr *const *from;
+    size_t from_count;
     iroh_get_progress latest;  // of this attempt
     uint64_t told;             // index of the latest large blob that the store was asked to remember
 } fetch;
@@ -125,23 +127,56 @@ static void look_ahead(fetch *f, iroh_connection *c) {
 // --- Fetching
 
 // Errors of a connection after which another one may do better. Who does not even answer has had time enough.
-static bool may_try_again(int error, bool connected) {
-    if (!connected)
+static bool may_try_again(const fetch *f, int error, bool connected) {
+    if (!connected || f->from_count > 1)
         return false;
     return error == IROH_ERR_TIMEOUT || error == IROH_ERR_IDLE || error == IROH_ERR_TRANSPORT ||
            error == IROH_ERR_STATELESS || error == IROH_ERR_UNREACHABLE;
 }
 
-static int fetch_once(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_temp_tag **temp_tag, bool *connected) {
-    iroh_connection *c;
-    iroh_get_options options;
-    set_options(f, &options);
-    options.temp_tag = temp_tag;
-    options.tag = f->options->tag;
-    options.tag_len = f->options->tag != NULL ? strlen(f->options->tag) : 0;
+static void set_all_options(fetch *f, iroh_get_options *o, iroh_temp_tag **temp_tag) {
+    set_options(f, o);
+    o->temp_tag = temp_tag;
+    o->tag = f->options->tag;
+    o->tag_len = f->options->tag != NULL ? strlen(f->options->tag) : 0;
     f->latest = (iroh_get_progress){0};
     f->told = 0;
-    int r = iroh_endpoint_connect(ep, from, IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, CONNECT_MS, &c);
+}
+
+static int run_download(fetch *f, iroh_downloader *d, iroh_temp_tag **temp_tag) {
+    iroh_download *download;
+    iroh_get_options options;
+    set_all_options(f, &options, temp_tag);
+    int r = iroh_download_new(d, f->content, &download);
+    for (size_t i = 0; i < f->from_count && r == 0; i++)
+        r = iroh_download_add(download, f->from[i]);
+    if (r == 0)
+        r = iroh_download_run(download, 0, &options);
+    iroh_download_free(download);
+    return r;
+}
+
+// From several at once, which it tries again itself.
+static int fetch_from_many(fetch *f, iroh_endpoint *ep, iroh_temp_tag **temp_tag) {
+    iroh_downloader *d;
+    iroh_downloader_options o;
+    iroh_downloader_options_default(&o);
+    o.connect_ms = CONNECT_MS;
+    o.tries = TRIES;
+    int r = iroh_downloader_new(ep, f->store, &o, &d);
+    if (r == 0)
+        r = run_download(f, d, temp_tag);
+    iroh_downloader_free(d);
+    return r;
+}
+
+static int fetch_once(fetch *f, iroh_endpoint *ep, iroh_temp_tag **temp_tag, bool *connected) {
+    iroh_connection *c;
+    iroh_get_options options;
+    if (f->from_count > 1)
+        return fetch_from_many(f, ep, temp_tag);
+    set_all_options(f, &options, temp_tag);
+    int r = iroh_endpoint_connect(ep, f->from[0], IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, CONNECT_MS, &c);
     *connected = r == 0;
     if (r != 0)
         return r;
@@ -175,16 +210,18 @@ static uint64_t count_files(const fetch *f) {
     return root.size / sizeof f->content->hash - 1;
 }
 
-static int fetch_all(fetch *f, iroh_endpoint *ep, const iroh_addr *from, iroh_temp_tag **temp_tag) {
+static int fetch_all(fetch *f, iroh_endpoint *ep, iroh_temp_tag **temp_tag) {
     bool connected = true;
-    int r = IROH_ERR_TIMEOUT;
-    for (int tries = 0; tries < TRIES && may_try_again(r, connected); tries++) {
-        r = fetch_once(f, ep, from, temp_tag, &connected);
+    int r = 0;
+    for (int tries = 0; tries < TRIES; tries++) {
+        r = fetch_once(f, ep, temp_tag, &connected);
         if (f->total->fetched == 0)
             f->total->there = f->latest.have;
         if (f->latest.bytes > 0)
             tries = 0;
         f->total->fetched += f->latest.bytes;
+        if (!may_try_again(f, r, connected))
+            break;
     }
     share_line_clear(f->line);
     if (r == 0) {
@@ -208,9 +245,15 @@ static int keep(const fetch *f, iroh_temp_tag **temp_tag) {
     return r == 0 ? EXIT_OK : cli_failed("cannot keep it", r);
 }
 
-int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, const iroh_content *content,
-                iroh_store *store, iroh_temp_tag **temp_tag, share_total *total) {
-    fetch f = {.options = o, .line = line, .total = total, .store = store, .content = content};
+int share_fetch(const cli_options *o, share_line *line, iroh_addr *const *from, size_t from_count,
+                const iroh_content *content, iroh_store *store, iroh_temp_tag **temp_tag, share_total *total) {
+    fetch f = {.options = o,
+               .line = line,
+               .total = total,
+               .store = store,
+               .content = content,
+               .from = from,
+               .from_count = from_count};
     *total = (share_total){0};
     int r = iroh_content_is_complete(store, content);
     if (r == 1)
@@ -221,7 +264,7 @@ int share_fetch(const cli_options *o, share_line *line, const iroh_addr *from, c
     if (ep == NULL)
         return EXIT_FAILED;
     share_line_show(line, true, "connecting");
-    int status = fetch_all(&f, ep, from, temp_tag);
+    int status = fetch_all(&f, ep, temp_tag);
     (void)iroh_endpoint_close(ep, SHARE_CLOSE_MS);
     iroh_endpoint_free(ep);
     return status;
