@@ -200,10 +200,10 @@ static size_t read_input(conn *c) {
 
 size_t conn_read(conn *c) {
     const relay_counters *counters = &c->loop->hub.counters;
-    uint64_t frames = counters->send_packets_recv;
     loop_begin(c->loop);
     if (c->dead || !wants_read(c))
         return 0;
+    uint64_t frames = counters->send_packets_recv;
     size_t len = read_input(c);
     if (c->phase == CONN_RELAY)
         rounds_read(c, (uint32_t)(counters->send_packets_recv - frames), len);
