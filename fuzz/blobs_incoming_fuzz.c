@@ -14,8 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define BLOBS 4
-#define MAX 100000                     // bytes of the largest blob
-#define ROOM (4 * MAX)                 // of an answer
+#define MAX 50000                      // bytes of the largest blob
+#define ROOM (8 * MAX)                 // of an answer
 #define SEQUENCE (BLOBS * BLAKE3_LEN)  // bytes of the hash sequence of them all
 #define KINDS 4                        // of requests
 #define LIMIT (1 << 20)                // bytes that a blob may claim
