@@ -1,6 +1,7 @@
 // Downloads of hash sequences from several providers at once, and several downloads at once.
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "unit/blobs_scene_support.h"
 
@@ -188,12 +189,46 @@ static void endpoints_without_a_thread_do(void **state) {
     scene_free(&s);
 }
 
+static atomic_uint gone;
+
+static int on_event(void *user, const iroh_provider_event *e) {
+    (void)user;
+    gone += e->kind == IROH_PROVIDER_DISCONNECTED;
+    return 0;
+}
+
+// Somebody sees to it that a connection which no download uses is closed, long before it would end by itself.
+static void idle_connections_are_closed(void **state) {
+    (void)state;
+    scene s;
+    blobs_duo d;
+    iroh_downloader_options o;
+    iroh_provider_config config;
+    iroh_provider_config_default(&config);
+    config.event = on_event;
+    blobs_duo_open(&d, &config);
+    scene_open(&s, 0, 0);
+    iroh_downloader_options_default(&o);
+    o.idle_ms = 100;
+    scene_downloader(&s, &o);
+    scene_want(&s, blobs_raw(blobs_add(d.there, SIZE)));
+    scene_add(&s, d.server);
+    gone = 0;
+    assert_int_equal(scene_fetch(&s), 0);
+    for (int i = 0; i < LONG_MS / 20 && gone == 0; i++)
+        usleep(20000);
+    assert_int_equal(gone, 1);
+    assert_int_equal(scene_fetch(&s), 0);
+    scene_free(&s);
+    blobs_duo_free(&d);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(children_are_shared_out),        cmocka_unit_test(children_come_from_whoever_has_them),
         cmocka_unit_test(a_child_of_nobody_is_not_found), cmocka_unit_test(what_is_no_sequence_is_refused),
         cmocka_unit_test(downloads_share_connections),    cmocka_unit_test(connections_may_be_refused),
-        cmocka_unit_test(endpoints_without_a_thread_do),
+        cmocka_unit_test(endpoints_without_a_thread_do),  cmocka_unit_test(idle_connections_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
