@@ -165,7 +165,7 @@ static bool is_final(int error) {
 void plan_failed(plan *p, size_t provider, int error, uint64_t now) {
     plan_provider *v = p->providers[provider];
     unsigned shift = v->failures < FAILURES_SHIFT_MAX ? v->failures : FAILURES_SHIFT_MAX;
-    uint64_t wait = time_min(PLAN_BACKOFF_MS << shift, PLAN_BACKOFF_MAX_MS) * NS_PER_MS;
+    uint64_t wait = time_min((uint64_t)PLAN_BACKOFF_MS << shift, PLAN_BACKOFF_MAX_MS) * NS_PER_MS;
     v->error = error;
     v->failures++;
     v->state = is_final(error) || v->failures >= p->tries ? PLAN_OUT : PLAN_WAITS;
