@@ -24,12 +24,16 @@ static int make(iroh_endpoint *ep) {
     return 0;
 }
 
-int reports_open(iroh_endpoint *ep, const iroh_endpoint_config *config) {
+static bool has_relays(const iroh_endpoint *ep) {
     int all[RELAYS_MAX];
+    return relays_configured(&ep->relays, all) > 0;
+}
+
+int reports_open(iroh_endpoint *ep, const iroh_endpoint_config *config) {
     ep->makes_reports = config->net_report && !config->direct_only;
     ep->report_https = config->https_probes;
     ep->report_captive = config->captive_portal_check;
-    return ep->makes_reports && relays_configured(&ep->relays, all) > 0 ? make(ep) : 0;
+    return ep->makes_reports && has_relays(ep) ? make(ep) : 0;
 }
 
 void reports_stop(iroh_endpoint *ep) {
@@ -57,7 +61,7 @@ static void distrust_kept(iroh_endpoint *ep) {
 }
 
 void reports_request(iroh_endpoint *ep, report_reason reason) {
-    if (!ep->makes_reports || ep->closed || (ep->reports == NULL && make(ep) != 0))
+    if (!ep->makes_reports || ep->closed || (ep->reports == NULL && (!has_relays(ep) || make(ep) != 0)))
         return;
     if (reason == REPORT_LINK_MINOR || reason == REPORT_LINK_MAJOR)
         distrust_kept(ep);
@@ -282,10 +286,9 @@ static int describe(const iroh_endpoint *ep, iroh_net_report *out, iroh_relay_la
 
 static int64_t has_report(void *arg) {
     const iroh_endpoint *ep = arg;
-    int all[RELAYS_MAX];
     if (ep->closed)
         return IROH_ERR_CLOSED;
-    if (!ep->makes_reports || relays_configured(&ep->relays, all) == 0)
+    if (!ep->makes_reports || !has_relays(ep))
         return IROH_ERR_UNSUPPORTED;
     return reports_last(ep) != NULL ? 0 : IROH_ERR_AGAIN;
 }
