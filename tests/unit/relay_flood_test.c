@@ -129,6 +129,29 @@ static void connections_that_go_at_any_moment_leave_nothing_behind(void **state)
     bystanders_leave();
 }
 
+// They say no more, but still listen: what was asked is answered, and the connection ends.
+static void those_who_close_one_half_are_let_go(void **state) {
+    static const char request[] = "GET /healthz HTTP/1.1\r\n\r\n";
+    live_client half;
+    bystanders_come(*(const bool *)*state);
+    live_line l = live_dial(they.relay, false);
+    assert_true(live_put(&l, request, sizeof request - 1));
+    assert_int_equal(shutdown(l.fd, SHUT_WR), 0);
+    assert_true(live_starts(live_get(&l, NULL), "HTTP/1.1 200"));
+    live_hang_up(&l);
+    for (size_t i = 0; i < PIECES; i++) {
+        l = live_dial(they.relay, false);
+        assert_true(live_put(&l, pieces[i], strlen(pieces[i])));
+        assert_int_equal(shutdown(l.fd, SHUT_WR), 0);
+        live_expect_closed(&l);
+    }
+    live_client_ready(&half, they.relay, 3);
+    assert_int_equal(shutdown(half.line.fd, SHUT_WR), 0);
+    live_expect_closed(&half.line);
+    live_client_close(&half);
+    bystanders_leave();
+}
+
 static void those_who_stop_in_the_middle_cost_little(void **state) {
     enum { EACH = 20 };
     static live_line lines[PIECES * EACH];
@@ -214,10 +237,15 @@ static void accepting_goes_no_faster_than_allowed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BOTH(a_client_that_never_reads_is_dropped),     BOTH(a_flood_of_pings_fills_no_memory),
-        BOTH(a_crowd_with_one_id_has_one_receiver),     BOTH(connections_that_go_at_any_moment_leave_nothing_behind),
-        BOTH(those_who_stop_in_the_middle_cost_little), BOTH(a_flood_finds_the_limit_and_no_client_notices),
-        BOTH(a_flood_without_limit_is_borne),           BOTH(accepting_goes_no_faster_than_allowed),
+        BOTH(a_client_that_never_reads_is_dropped),
+        BOTH(a_flood_of_pings_fills_no_memory),
+        BOTH(a_crowd_with_one_id_has_one_receiver),
+        BOTH(connections_that_go_at_any_moment_leave_nothing_behind),
+        BOTH(those_who_close_one_half_are_let_go),
+        BOTH(those_who_stop_in_the_middle_cost_little),
+        BOTH(a_flood_finds_the_limit_and_no_client_notices),
+        BOTH(a_flood_without_limit_is_borne),
+        BOTH(accepting_goes_no_faster_than_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
