@@ -73,6 +73,7 @@ static int step(web_handshake *h, tls_record *client, reader *r, bool slowly, si
     size_t len = reader_u8(r), whole = 4 + (size_t)h->own.suite->hash_len;
     len = len < reader_left(r) ? len : reader_left(r);
     const uint8_t *bytes = reader_bytes(r, len);
+    type = type > 0 ? type : TLS_RECORD_DATA;  // 0 would be padding, and the content's last byte the type
     if (kind % DONE_KINDS == DONE_FINISHED) {
         bytes = h->own.expected + *proven;
         len = len < whole - *proven ? len : whole - *proven;
