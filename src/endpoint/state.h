@@ -139,7 +139,7 @@ struct iroh_endpoint {
     uint8_t *rx, *tx;              // SYS_UDP_BATCH bytes each
     endpoint_socket *full_socket;  // has not taken all of `rest` yet; null: nothing waits in `tx`
     sys_udp_batch rest;
-    size_t rest_at;  // offset in `tx`
+    size_t rest_at;      // offset in `tx`
     uint64_t reopen_at;  // when a broken socket may be opened anew
 
     // Relays and paths.
