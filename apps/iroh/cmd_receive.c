@@ -1,5 +1,5 @@
-// iroh receive: fetches what a ticket of send, or of sendme, names, from all whose tickets are given at once. What was received is kept in a folder beside the target
-// until all is there, so that the same command again goes on where it ended.
+// iroh receive: fetches what a ticket of send, or of sendme, names, from all whose tickets are given at once. What was
+// received is kept in a folder beside the target until all is there, so that the same command again goes on where it ended.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

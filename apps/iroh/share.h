@@ -50,8 +50,9 @@ typedef struct share_total {
 } share_total;
 
 // Fetches a content into the store from somebody, or from several at once, keeping what is there: EXIT_OK,
-// EXIT_INTERRUPTED, or EXIT_FAILED after a message. Without a connection when nothing is missing. What is kept alive as by iroh_get_options: by the temporary tag
-// if that is not null, else by the tag of that name, else by one with a name of its own.
+// EXIT_INTERRUPTED, or EXIT_FAILED after a message. Without a connection when nothing is missing. What is kept alive as
+// by iroh_get_options: by the temporary tag if that is not null, else by the tag of that name, else by one with a name
+// of its own.
 int share_fetch(const cli_options *o, share_line *line, iroh_addr *const *from, size_t from_count,
                 const iroh_content *content, iroh_store *store, iroh_temp_tag **temp_tag, share_total *total);
 

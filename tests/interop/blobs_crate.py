@@ -65,14 +65,15 @@ def blob_get(case, ticket):
 
 
 def killed_provider(case):
-    """The same provider again, with the same key and store, brings the rest."""
+    """The same provider again, with the same key and store, brings the rest. That its silence is told in the end is shown
+    elsewhere; here nobody waits for it."""
     words = (CRATE, "serve", "--store", "theirs", "--secret", SECRET, "--large", str(LARGE))
     server, ticket = start_server(case, *words)
     program = blob_get(case, ticket)
     store = os.path.join(case.folder, "store")
     program.wait_for(lambda: bytes_below(store) > STARTED, "the middle")
     server.end(signal.SIGKILL)
-    if program.status() != 1:
+    if program.end() != 130:
         raise Failure(f"ended with {program.process.returncode}")
     server, ticket = start_server(case, *words)
     program = blob_get(case, ticket)
