@@ -37,7 +37,7 @@ typedef struct iroh_collection iroh_collection;
 IROH_API int iroh_collection_new(iroh_collection **out);  // empty; IROH_ERR_NOMEM
 IROH_API void iroh_collection_free(iroh_collection *c);   // null is ignored
 
-// Appends. IROH_ERR_UTF8 (a name), IROH_ERR_NOMEM.
+// Appends. IROH_ERR_UTF8 (a name), IROH_ERR_TOO_LARGE (more than 1 GiB of names), IROH_ERR_NOMEM.
 IROH_API int iroh_collection_add(iroh_collection *c, const char *name, size_t len, const iroh_hash *hash);
 
 IROH_API size_t iroh_collection_count(const iroh_collection *c);

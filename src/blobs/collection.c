@@ -16,7 +16,7 @@ static const char header[] = "CollectionV0.";
 #define FIRST_NAMES 256  // bytes
 
 typedef struct entry {
-    size_t name, len;  // in `names`
+    uint32_t name, len;  // in `names`
     iroh_hash hash;
 } entry;
 
@@ -64,6 +64,8 @@ static int reserve(iroh_collection *c, size_t len) {
 int iroh_collection_add(iroh_collection *c, const char *name, size_t len, const iroh_hash *hash) {
     if (c == NULL || (name == NULL && len > 0) || hash == NULL)
         return IROH_ERR_ARG;
+    if (len > NAMES_MAX || c->names_len > NAMES_MAX - len)
+        return IROH_ERR_TOO_LARGE;
     if (!utf8_valid(name, len))
         return IROH_ERR_UTF8;
     int r = reserve(c, len);
@@ -71,7 +73,7 @@ int iroh_collection_add(iroh_collection *c, const char *name, size_t len, const 
         return r;
     if (len > 0)
         memcpy(c->names + c->names_len, name, len);
-    c->entries[c->count++] = (entry){.name = c->names_len, .len = len, .hash = *hash};
+    c->entries[c->count++] = (entry){.name = (uint32_t)c->names_len, .len = (uint32_t)len, .hash = *hash};
     c->names_len += len;
     return 0;
 }

@@ -54,6 +54,9 @@ static int sync_target_directory(const export *e) {
 static int finish_name(const export *e) {
     if (e->options->replace)
         return rename(e->unfinished, e->target) == 0 ? 0 : store_os_error(errno);
+    int r = store_os_rename_new(e->unfinished, e->target);
+    if (r != IROH_ERR_UNSUPPORTED)
+        return r;
     if (link(e->unfinished, e->target) == 0) {
         (void)unlink(e->unfinished);
         return 0;

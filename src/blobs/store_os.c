@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -97,6 +98,17 @@ int store_os_clone(int to, int from) {
     return ioctl(to, FICLONE, from) == 0 ? 0 : IROH_ERR_UNSUPPORTED;
 #else
     (void)to, (void)from;
+    return IROH_ERR_UNSUPPORTED;
+#endif
+}
+
+int store_os_rename_new(const char *from, const char *to) {
+#if defined(__linux__) && defined(RENAME_NOREPLACE)
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    return errno == EINVAL || errno == ENOSYS ? IROH_ERR_UNSUPPORTED : store_os_error(errno);
+#else
+    (void)from, (void)to;
     return IROH_ERR_UNSUPPORTED;
 #endif
 }

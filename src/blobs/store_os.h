@@ -19,6 +19,9 @@ bool store_os_same(const store_stamp *a, const store_stamp *b);
 // Makes an empty file share all blocks of another. IROH_ERR_UNSUPPORTED where the file system cannot.
 int store_os_clone(int to, int from);
 
+// Renames to a name that nothing has yet. IROH_ERR_EXISTS, IROH_ERR_UNSUPPORTED where that cannot be done at once.
+int store_os_rename_new(const char *from, const char *to);
+
 // Starts writing to the disk what was written to the file, without waiting. Only a hint.
 void store_os_start_writing(int fd, uint64_t offset, uint64_t len);
 

@@ -61,6 +61,7 @@ int store_writer_new(store_blob *b, uint64_t size, store_writer **out) {
 
 static int to_data_file(store_blob *b) {
     store_backend *backend = b->store->backend;
+    backend->ops->unlink(backend, b->hash.bytes, STORE_DATA);  // there may be what is left of a damaged blob
     int r = backend->ops->create(backend, b->hash.bytes, STORE_DATA, &b->data);
     if (r == 0 && b->row.data != NULL)
         r = store_file_write_bytes(b->data, 0, b->row.data, (size_t)b->row.size);
@@ -77,6 +78,7 @@ static int to_data_file(store_blob *b) {
 
 static int to_outboard_file(store_blob *b) {
     store_backend *backend = b->store->backend;
+    backend->ops->unlink(backend, b->hash.bytes, STORE_OUTBOARD);  // there may be what is left of a damaged blob
     int r = backend->ops->create(backend, b->hash.bytes, STORE_OUTBOARD, &b->outboard);
     if (r == 0 && b->row.outboard_len > 0)
         r = store_file_write_bytes(b->outboard, 0, b->row.outboard, b->row.outboard_len);
@@ -140,14 +142,6 @@ static int adopt_size(store_blob *b, uint64_t size) {
     return r;
 }
 
-// Nothing is there that counts, but there may be what is left of a damaged blob.
-static void clear(store_blob *b) {
-    store_backend *backend = b->store->backend;
-    store_blob_reset(b);
-    backend->ops->unlink(backend, b->hash.bytes, STORE_DATA);
-    backend->ops->unlink(backend, b->hash.bytes, STORE_OUTBOARD);
-}
-
 // Says in the row that the files may hold more than it knows. That helps only where the outboard is in a file too.
 static int mark_dirty(store_blob *b) {
     if (b->row.dirty || b->row.place != STORE_FILE || b->row.outboard_place != STORE_FILE)
@@ -162,7 +156,7 @@ static int begin(store_blob *b, uint64_t size) {
     bool first = b->row.state == IROH_BLOB_ABSENT;
     int r = 0;
     if (first)
-        clear(b);
+        store_blob_reset(b);
     if (first || b->row.size != size)
         r = adopt_size(b, size);
     if (r == 0) {
