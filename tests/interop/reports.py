@@ -164,8 +164,8 @@ def reach_home(client, server, program):
         home = next((relay for relay in servers if relay.url == running.address["home"]), None)
         if home is None:
             raise Failure(f"the home relay is {running.address['home']}")
-        one = Program(client, ["client", "--id", running.address["id"], *relays.options(client, home, True), "--for", "40",
-                               "--do", "relayed", "300000"])
+        words = ["client", "--id", running.address["id"], *relays.options(client, home, True)]
+        one = Program(client, [*words, "--for", "40", "--do", "relayed", "300000"])
         relays.result_of(one, {"path": "relay", "bytes": 300000}, PATIENCE)
     finally:
         for part in filter(None, (one, running, *servers)):
