@@ -255,10 +255,15 @@ static int begin(download_run *run) {
 }
 
 static int fetch(download_run *run, int patience_ms) {
+    const iroh_content *content = &run->download->content;
     run->progress.count = 1;
-    int r = want_root(run);
+    // What is there needs nobody.
+    int r = content->format == IROH_BLOB_HASH_SEQ ? iroh_content_is_complete(run->store, content) : 0;
+    if (r != 0)
+        return r == 1 ? 0 : r;
+    r = want_root(run);
     if (r == 1)
-        r = run->download->content.format == IROH_BLOB_RAW ? 1 : want_children(run);
+        r = content->format == IROH_BLOB_RAW ? 1 : want_children(run);
     if (r == 0)
         r = begin(run);
     while (r == 0)

@@ -57,6 +57,11 @@ static void children_are_shared_out(void **state) {
     assert_in_range(s.last.blobs, CHILDREN - 50, CHILDREN);
     for (size_t i = 0; i < s.count; i++)
         assert_true(scene_source(&s, i).bytes > 500000);
+    // What is there needs nobody.
+    iroh_download *again;
+    assert_int_equal(iroh_download_new(s.downloader, &content, &again), 0);
+    assert_int_equal(iroh_download_run(again, 0, NULL), 0);
+    iroh_download_free(again);
     scene_free(&s);
 }
 
