@@ -7,17 +7,18 @@
 // All addresses of the machine.
 typedef struct interfaces {
     addr list[INTERFACES_MAX];
-    int count;  // negative: could not be read
+    int count;  // negative: could not be read; INTERFACES_MAX: there may be more
 } interfaces;
 
 // --- What is done
 
+// When in doubt it is.
 static bool is_there(const interfaces *machine, const addr *a) {
     for (int i = 0; i < machine->count; i++) {
         if (addr_same_host(&machine->list[i], a))
             return true;
     }
-    return machine->count < 0;
+    return machine->count < 0 || machine->count == INTERFACES_MAX;
 }
 
 static bool is_recoverable(void *user, const addr *local, const addr *to) {
