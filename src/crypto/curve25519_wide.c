@@ -265,22 +265,6 @@ TARGET static void fill_tables(void) {
     }
 }
 
-bool curve25519_wide_ready(void) {
-    enum { UNKNOWN = 0, FILLING, NO, YES };
-    static atomic_int state;
-    int known = atomic_load_explicit(&state, memory_order_acquire);
-    if (known == UNKNOWN && atomic_compare_exchange_strong(&state, &known, FILLING)) {
-        known = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                        __builtin_cpu_supports("avx512ifma")
-                    ? YES
-                    : NO;
-        if (known == YES)
-            fill_tables();
-        atomic_store_explicit(&state, known, memory_order_release);
-    }
-    return known == YES;
-}
-
 // --- Multiples of the base, in constant time
 
 // The scalar of X25519 (RFC 7748, section 5).
@@ -378,7 +362,7 @@ static void store_product(const field25519 *a, const field25519 *b, uint8_t out[
     field25519_store(&product, out);
 }
 
-void curve25519_wide_public(const uint8_t secret[static 32], uint8_t out[static 32]) {
+static void public_key(const uint8_t secret[static 32], uint8_t out[static 32]) {
     uint8_t scalar[32];
     clamp(secret, scalar);
     fraction f = base_times(scalar);
@@ -387,7 +371,7 @@ void curve25519_wide_public(const uint8_t secret[static 32], uint8_t out[static 
     wipe(scalar, sizeof scalar);
 }
 
-bool curve25519_wide_shared(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t out[static 32]) {
+static bool shared_secret(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t out[static 32]) {
     static const field25519 zero = {{0}};
     uint8_t scalar[32];
     clamp(secret, scalar);
@@ -401,8 +385,8 @@ bool curve25519_wide_shared(const uint8_t secret[static 32], const uint8_t peer[
     return !none;
 }
 
-bool curve25519_wide_exchange(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t own[static 32],
-                              uint8_t shared[static 32]) {
+static bool exchange(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t own[static 32],
+                     uint8_t shared[static 32]) {
     static const field25519 zero = {{0}};
     uint8_t scalar[32];
     clamp(secret, scalar);
@@ -507,8 +491,8 @@ static bool is_sound(const uint8_t encoded[static 32]) {
     return is_below(y, modulus);
 }
 
-TARGET bool curve25519_wide_verify(const uint8_t key[static 32], const void *message, size_t len,
-                                   const uint8_t signature[static 64]) {
+TARGET static bool verify(const uint8_t key[static 32], const void *message, size_t len,
+                          const uint8_t signature[static 64]) {
     uint8_t digest[crypto_hash_sha512_BYTES], scalar[32], encoded[32];
     quad minus_key;
     if (!is_below(signature + 32, order) || !is_sound(signature) || !is_sound(key) || !point_of(key, true, &minus_key))
@@ -524,10 +508,33 @@ TARGET bool curve25519_wide_verify(const uint8_t key[static 32], const void *mes
     return memcmp(encoded, signature, sizeof encoded) == 0;
 }
 
+// --- The way in
+
+static bool is_ready(void) {
+    enum { UNKNOWN = 0, FILLING, NO, YES };
+    static atomic_int state;
+    int known = atomic_load_explicit(&state, memory_order_acquire);
+    if (known == UNKNOWN && atomic_compare_exchange_strong(&state, &known, FILLING)) {
+        known = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512ifma")
+                    ? YES
+                    : NO;
+        if (known == YES)
+            fill_tables();
+        atomic_store_explicit(&state, known, memory_order_release);
+    }
+    return known == YES;
+}
+
+const curve25519_wide *curve25519_wide_find(void) {
+    static const curve25519_wide all = {public_key, shared_secret, exchange, verify};
+    return is_ready() ? &all : NULL;
+}
+
 #else
 
-bool curve25519_wide_ready(void) {
-    return false;
+const curve25519_wide *curve25519_wide_find(void) {
+    return NULL;
 }
 
 #endif

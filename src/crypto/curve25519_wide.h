@@ -7,21 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Whether this processor has them, and the tables are there, which the first call makes; false on other architectures.
-bool curve25519_wide_ready(void);
+typedef struct curve25519_wide {
+    // As in x25519.h, in constant time.
+    void (*public_key)(const uint8_t secret[static 32], uint8_t out[static 32]);
+    bool (*shared)(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t out[static 32]);
+    bool (*exchange)(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t own[static 32],
+                     uint8_t shared[static 32]);
+    // As ed25519_verify. Not in constant time: all that it looks at is public.
+    bool (*verify)(const uint8_t key[static 32], const void *message, size_t len, const uint8_t signature[static 64]);
+} curve25519_wide;
 
-// The public key of X25519 for a secret. In constant time.
-void curve25519_wide_public(const uint8_t secret[static 32], uint8_t out[static 32]);
-
-// As x25519_shared, in constant time.
-bool curve25519_wide_shared(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t out[static 32]);
-
-// Both at once.
-bool curve25519_wide_exchange(const uint8_t secret[static 32], const uint8_t peer[static 32], uint8_t own[static 32],
-                              uint8_t shared[static 32]);
-
-// As ed25519_verify. Not in constant time: all that it looks at is public.
-bool curve25519_wide_verify(const uint8_t key[static 32], const void *message, size_t len,
-                            const uint8_t signature[static 64]);
+// Null: this processor has no such instructions, or another thread is making the tables, which the first call does.
+const curve25519_wide *curve25519_wide_find(void);
 
 #endif

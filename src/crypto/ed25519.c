@@ -25,6 +25,8 @@ void ed25519_sign(const uint8_t seed[static ED25519_SEED], const void *message, 
     wipe(expanded, sizeof expanded);
 }
 
+#if defined(__SIZEOF_INT128__)
+
 bool ed25519_is_point(const uint8_t bytes[static ED25519_PUBLIC]) {
     // libsodium's test of a point asks for a canonical form and the prime-order subgroup as well. So, from the equation of
     // the curve: x^2 = u / v with u = y^2 - 1 and v = d y^2 + 1, which is never 0. There is an x if and only if uv is a
@@ -42,9 +44,21 @@ bool ed25519_is_point(const uint8_t bytes[static ED25519_PUBLIC]) {
     return field25519_equal(&power, &one) || field25519_equal(&power, &zero);
 }
 
+#else
+
+bool ed25519_is_point(const uint8_t bytes[static ED25519_PUBLIC]) {
+    // Its addition does not ask for that: it only decompresses what it adds.
+    static const uint8_t neutral[ED25519_PUBLIC] = {1};
+    uint8_t sum[ED25519_PUBLIC];
+    return crypto_core_ed25519_add(sum, bytes, neutral) == 0;
+}
+
+#endif
+
 bool ed25519_verify(const uint8_t key[static ED25519_PUBLIC], const void *message, size_t len,
                     const uint8_t signature[static ED25519_SIGNATURE]) {
-    if (curve25519_wide_ready())
-        return curve25519_wide_verify(key, message, len, signature);
+    const curve25519_wide *wide = curve25519_wide_find();
+    if (wide != NULL)
+        return wide->verify(key, message, len, signature);
     return crypto_sign_verify_detached(signature, message, len, key) == 0;
 }

@@ -1,5 +1,7 @@
 #include "crypto/field25519.h"
 
+#if defined(__SIZEOF_INT128__)
+
 #include <string.h>
 
 #define LIMB_BITS 51
@@ -161,3 +163,5 @@ bool field25519_equal(const field25519 *a, const field25519 *b) {
         difference |= one[i] ^ two[i];
     return difference == 0;
 }
+
+#endif

@@ -1,5 +1,5 @@
 // Arithmetic modulo p = 2^255 - 19, for what libsodium does not offer at its price: the change of one form of a point into
-// the other. In constant time throughout.
+// the other. In constant time throughout. On processors of 64 bits alone: it takes products of 128 (__SIZEOF_INT128__).
 //
 // An element is five limbs of 51 bits, least first. Sums and differences are not carried: each of their limbs is below
 // 2^54, which is what the products take.
