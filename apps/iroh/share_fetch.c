@@ -20,7 +20,9 @@ typedef struct fetch {
     iroh_addr *const *from;
     size_t from_count;
     iroh_get_progress latest;  // of this attempt
-    uint64_t told;             // index of the latest large blob that the store was asked to remember
+    uint64_t seen;             // index of the latest blob, and one
+    uint64_t before;           // bytes that had come when it was first seen
+    bool told;                 // the store was asked to remember it
 } fetch;
 
 // --- Showing
@@ -47,9 +49,14 @@ static void on_progress(void *user, const iroh_get_progress *p) {
     fetch *f = user;
     f->latest = *p;
     show(f, p);
-    // What the store knows of a large blob by now would else be lost if this process were killed within half a second.
-    if (p->size > LARGE && p->bytes > 0 && p->index + 1 != f->told) {
-        f->told = p->index + 1;
+    if (p->index + 1 != f->seen) {
+        f->seen = p->index + 1;
+        f->before = p->bytes;
+        f->told = false;
+    } else if (!f->told && p->size > LARGE && p->bytes > f->before) {
+        // What the store knows of a large blob by now would else be lost if this process were killed within half a
+        // second.
+        f->told = true;
         (void)iroh_store_sync(f->store);
     }
 }
@@ -140,7 +147,7 @@ static void set_all_options(fetch *f, iroh_get_options *o, iroh_temp_tag **temp_
     o->tag = f->options->tag;
     o->tag_len = f->options->tag != NULL ? strlen(f->options->tag) : 0;
     f->latest = (iroh_get_progress){0};
-    f->told = 0;
+    f->seen = 0;
 }
 
 static int run_download(fetch *f, iroh_downloader *d, iroh_temp_tag **temp_tag) {
