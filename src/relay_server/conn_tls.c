@@ -1,5 +1,5 @@
-// TLS on a connection: first the handshake, which belongs to a library, then records, which are ours. The library's session
-// is kept until the first request, which may ask for keying material, and goes then.
+// TLS on a connection: first the handshake, then records. The handshake's state is kept until the first request, which may
+// ask for keying material, and goes then.
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ int conn_tls_new(conn *c) {
     return web_handshake_new(l->certificate, &c->tls->handshake);
 }
 
-// The library's session is no longer needed.
+// Its state is no longer needed.
 static void leave_handshake(conn *c) {
     web_handshake_free(c->tls->handshake);
     c->tls->handshake = NULL;

@@ -76,7 +76,9 @@ static size_t body_len(const web_handshake *h) {
 static int leave_to_library(web_handshake *h) {
     h->stage = WEB_LIBRARY;
     int r = web_library_open(h);
-    return r == 0 ? web_library_receive(h) : r;
+    if (r != 0)
+        return r == IROH_ERR_NOMEM ? r : IROH_ERR_HANDSHAKE;
+    return web_library_receive(h);
 }
 
 // Whether the record that is held, of which at least a byte is there, may be a hello for us.

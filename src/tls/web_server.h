@@ -20,7 +20,7 @@ int web_certificate_new(const void *chain, size_t chain_len, const void *key, si
 web_certificate *web_certificate_ref(web_certificate *c);
 void web_certificate_unref(web_certificate *c);  // null is ignored
 
-int web_handshake_new(web_certificate *c, web_handshake **out);  // takes a reference. IROH_ERR_NOMEM, IROH_ERR_CRYPTO
+int web_handshake_new(web_certificate *c, web_handshake **out);  // takes a reference. IROH_ERR_NOMEM
 void web_handshake_free(web_handshake *h);                       // null is ignored
 
 // Feeds bytes of the client, *len of them, and advances past those that were used; once it is done, the rest is for the
