@@ -241,8 +241,10 @@ static int take_params(quic_conn *c, const tls_backend *backend, uint64_t now) {
     if (!cids_match(c, &fresh))
         return QUIC_TRANSPORT_PARAMETER_ERROR;
     // A server may speak before the handshake is complete; a client trusts the values only once it is.
-    if (c->role == QUIC_SERVER)
+    if (c->role == QUIC_SERVER) {
         apply_params(c);
+        c->path->observed_wanted = c->transport.send_observed;
+    }
     if (fresh.has_reset_token) {
         quic_peer_cids_set_token(&c->path->cids->peer, fresh.reset_token);
         if (quic_endpoint_watch_reset(c->ep, c, fresh.reset_token) != 0)
@@ -320,7 +322,8 @@ static int completed(quic_conn *c, const tls_backend *backend, uint64_t now) {
     if (r != 0)
         return r;
     c->path->pto_count = 0;
-    c->path->observed_wanted = c->transport.send_observed;
+    if (c->role == QUIC_CLIENT)
+        c->path->observed_wanted = c->transport.send_observed;
     quic_conn_cids_issue(c);
     quic_qlog_handshake_complete(c->qlog, now, c->keys.suite->name);
     quic_conn_event(c, CONN_CONNECTED | CONN_OPENABLE);

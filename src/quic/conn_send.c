@@ -28,6 +28,12 @@ static bool data_waits(const quic_conn *c) {
            (c->state == CONN_OPEN && (c->cids_wait || c->control_wait || c->new_tokens_wanted > 0));
 }
 
+// A server may say where it sees the client while the handshake still runs.
+static bool path_frames_wait(const quic_conn *c, const quic_path *p) {
+    bool heard = c->state == CONN_HANDSHAKING && c->role == QUIC_SERVER && c->params_taken;
+    return (c->state == CONN_OPEN || heard) && quic_conn_path_frames_wait(p);
+}
+
 static bool acks_wait(const quic_conn *c, const quic_path *p, bool carries, uint64_t now) {
     if (!carries)
         return quic_conn_path_acks_itself(p) && quic_acks_pending(&p->data.acks, now);
@@ -57,7 +63,7 @@ quic_allowance quic_conn_allowance(quic_conn *c, quic_path *p, uint64_t now) {
 bool quic_conn_data_wants(quic_conn *c, quic_path *p, bool carries, bool early, quic_allowance allowed, uint64_t now) {
     if (p->data.probes > 0)
         return true;
-    if (!early && (acks_wait(c, p, carries, now) || (c->state == CONN_OPEN && quic_conn_path_frames_wait(p))))
+    if (!early && (acks_wait(c, p, carries, now) || path_frames_wait(c, p)))
         return true;
     return carries && allowed == ALLOW_ALL && data_waits(c);
 }
@@ -143,7 +149,7 @@ void quic_conn_fill_data(quic_conn *c, quic_path *p, quic_open_packet *k, bool c
     bool eliciting = data && data_waits(c);
     if (!early)
         put_acks(c, p, k, carries, eliciting, now);
-    if (!early && c->state == CONN_OPEN && quic_conn_path_frames_wait(p))
+    if (!early && path_frames_wait(c, p))
         quic_conn_put_path_frames(c, p, &k->b, now);
     if (data)
         put_data(c, p, k, early, now);

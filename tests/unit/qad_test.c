@@ -194,7 +194,7 @@ static void address_and_round_trip_are_told(void **state) {
     assert_true(w.told);
     assert_true(addr_equal(&w.observed, &w.seen));
     assert_int_equal(qad_rtt(w.conn), 2 * ONE_WAY);
-    assert_true(w.now - START <= 4 * ONE_WAY);
+    assert_int_equal(w.now - START, 2 * ONE_WAY);  // it comes with the server's first flight
 }
 
 static void final_dot_is_not_part_of_the_name(void **state) {
@@ -259,7 +259,7 @@ static void silent_relay_is_noticed(void **state) {
 static void goodbye_is_what_relays_expect(void **state) {
     (void)state;
     assert_int_equal(dial("localhost"), 0);
-    pass(NS_PER_S, true);
+    pass(NS_PER_S, false);
     assert_int_equal(quic_endpoint_unfinished(w.client), 1);
     qad_close(w.conn, w.now);
     assert_int_equal(quic_endpoint_unfinished(w.client), 0);  // nobody waits for it
@@ -276,7 +276,7 @@ static void errands_are_not_counted(void **state) {
     quic_endpoint_stats stats;
     (void)state;
     assert_int_equal(dial("localhost"), 0);
-    pass(NS_PER_S, true);
+    pass(NS_PER_S, false);
     quic_endpoint_stats_get(w.client, &stats);
     assert_int_equal(stats.connections, 0);
     assert_int_equal(stats.handshakes, 0);
