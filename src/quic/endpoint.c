@@ -423,7 +423,8 @@ size_t quic_endpoint_unfinished(const quic_endpoint *ep) {
     size_t n = 0;
     for (const list_link *l = ep->conns.next; l != &ep->conns; l = l->next) {
         const quic_conn *c = list_entry(l, quic_conn, all_link);
-        n += c->state < (c->transport.errand ? CONN_CLOSING : CONN_DRAINING);
+        bool alone = c->transport.errand || c->packets_received == 0;
+        n += c->state < (alone ? CONN_CLOSING : CONN_DRAINING);
     }
     return n;
 }

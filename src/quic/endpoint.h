@@ -101,7 +101,8 @@ quic_conn *quic_endpoint_next_event(quic_endpoint *ep, uint32_t *events);
 
 // Closes every connection with code 0 and refuses new ones from now on.
 void quic_endpoint_close(quic_endpoint *ep, uint64_t code, const uint8_t *reason, size_t reason_len, uint64_t now);
-// Connections that still have something to say to their peers: open or closing, draining ones not counted.
+// Connections that still have something to say to their peers: open or closing. Draining ones are not counted, nor those that
+// close before their peer has said anything.
 size_t quic_endpoint_unfinished(const quic_endpoint *ep);
 
 typedef struct quic_endpoint_stats {
