@@ -129,20 +129,9 @@ void store_os_reserve(int fd, uint64_t offset, uint64_t len) {
 #endif
 }
 
-// More is mapped than is wanted, and cut to where a huge page can begin.
 void *store_os_map(size_t len) {
-    uint8_t *all = mmap(NULL, len * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED)
-        return NULL;
-    size_t before = (len - (uintptr_t)all % len) % len;
-    if (before > 0)
-        (void)munmap(all, before);
-    if (before < len)
-        (void)munmap(all + before + len, len - before);
-#if defined(__linux__)
-    (void)madvise(all + before, len, MADV_HUGEPAGE);
-#endif
-    return all + before;
+    void *bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return bytes != MAP_FAILED ? bytes : NULL;
 }
 
 void store_os_unmap(void *bytes, size_t len) {

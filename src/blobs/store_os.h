@@ -28,8 +28,7 @@ void store_os_start_writing(int fd, uint64_t offset, uint64_t len);
 // Takes disk space for bytes that will be written, without changing the file's size. Only a hint.
 void store_os_reserve(int fd, uint64_t offset, uint64_t len);
 
-// Zeroed memory of its own, aligned to its length, a power of two; huge pages where there are some. Null when there is
-// none.
+// Zeroed memory, apart from that of malloc: it goes back to the system when it is given back. Null when there is none.
 void *store_os_map(size_t len);
 void store_os_unmap(void *bytes, size_t len);
 

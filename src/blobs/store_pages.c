@@ -1,7 +1,8 @@
 // Files in memory: pages by number, so that a hole costs nothing and a claimed size allocates nothing.
 //
-// Pages are cut from slabs, each twice as large as the one before up to SLAB_PAGES, where the processor can map a slab as
-// one huge page: the kernel is asked for memory once for many pages, and no more than twice what was written is taken.
+// Pages are cut from slabs, each twice as large as the one before up to SLAB_PAGES: no more than twice what was written is
+// taken. Large slabs are mapped, so that nothing has to be zeroed twice. Huge pages are not asked for: on virtual machines
+// that give what they do not use back to their host, those are the pages that the host has to find anew.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,12 +68,12 @@ static int pages_read(store_file *f, uint64_t offset, const bao_place *parts, si
 
 // Slabs
 
-static bool is_huge(const slab *s) {
+static bool is_mapped(const slab *s) {
     return s->count == SLAB_PAGES;
 }
 
 static void free_slab(slab *s) {
-    if (is_huge(s))
+    if (is_mapped(s))
         store_os_unmap(s->pages, s->count * PAGE);
     else
         free(s->pages);
@@ -98,7 +99,7 @@ static int add_slab(page_file *f) {
     s->count = f->slab_count > 0 ? f->slabs[f->slab_count - 1].count * 2 : 1;
     if (s->count > SLAB_PAGES)
         s->count = SLAB_PAGES;
-    s->pages = is_huge(s) ? store_os_map(s->count * PAGE) : calloc(s->count, PAGE);
+    s->pages = is_mapped(s) ? store_os_map(s->count * PAGE) : calloc(s->count, PAGE);
     if (s->pages == NULL)
         return IROH_ERR_NOMEM;
     f->slab_count++;
