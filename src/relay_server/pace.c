@@ -38,9 +38,7 @@ static uint8_t interval_for(const pace *p, uint64_t elapsed) {
 
 static uint8_t judge(const pace *p, uint64_t elapsed) {
     bool watched = p->at == PACE_WATCHED;
-    uint32_t in_bytes = p->bytes / PACE_DATAGRAM;
-    uint64_t datagrams = p->frames > in_bytes ? p->frames : in_bytes;
-    bool fast = datagrams * (watched ? PACE_BEGIN : PACE_END) >= elapsed;
+    bool fast = p->frames * (watched ? PACE_BEGIN : PACE_END) >= elapsed;
     bool large = watched && p->bytes >= (uint64_t)p->reads * PACE_BYTES;
     return fast && !large ? interval_for(p, elapsed) : PACE_WATCHED;
 }

@@ -4,7 +4,7 @@
 // its receiver; where datagrams come closely one behind the other that is most of what a relay does. So a client that
 // has sent much for a while is not watched but read at an interval, the longest at which not too much gathers, and
 // what came from all such clients goes out together. It is watched again when it sends little. Network cards moderate
-// their interrupts in the same way.
+// their interrupts in the same way. A batch of datagrams is one frame: it has been gathered already.
 //
 // This file decides; it neither reads nor waits, and the time is the caller's.
 #ifndef RELAY_SERVER_PACE_H
@@ -17,9 +17,8 @@
 #include "base/clock.h"
 
 #define PACE_WINDOW (64 * NS_PER_MS)   // over which a client is judged, at least
-#define PACE_BEGIN (1400 * NS_PER_US)  // for each datagram on average: faster clients are read at intervals,
+#define PACE_BEGIN (1400 * NS_PER_US)  // for each frame on average: faster clients are read at intervals,
 #define PACE_END (3 * NS_PER_MS)       // and watched again when they are slower than this
-#define PACE_DATAGRAM 1200             // bytes that count as a datagram when they come in larger frames
 #define PACE_BYTES 32768               // of one read: beyond, a shorter interval is chosen, or the client left watched
 
 enum { PACE_WATCHED = 0, PACE_SLOWEST = 1, PACE_FASTEST = 4, PACES };

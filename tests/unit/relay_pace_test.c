@@ -61,17 +61,17 @@ static void the_interval_follows_what_is_sent(void **state) {
         uint32_t burst, size;
         uint64_t gap, interval;  // us; interval 0: watched
     } cases[] = {
-        {1, 1240, 1000, 2000},    // a datagram each millisecond
-        {1, 1240, 400, 1500},     // 2.5
-        {1, 1240, 200, 1000},     // 5
-        {1, 1240, 50, 500},       // 20
-        {1, 100, 1000, 2000},     // small ones count as much
-        {1, 12040, 10000, 2000},  // batches of ten
-        {1, 12040, 200, 500},     // many of them
-        {1, 60040, 2000, 0},      // so large that each is worth a read
-        {1, 1240, 1500, 0},       // slower
-        {2, 160, 20000, 0},       // voice
-        {30, 1240, 100000, 0},    // bursts with long pauses
+        {1, 1240, 1000, 2000},  // a datagram each millisecond
+        {1, 1240, 400, 1500},   // 2.5
+        {1, 1240, 200, 1000},   // 5
+        {1, 1240, 50, 500},     // 20
+        {1, 100, 1000, 2000},   // small ones count as much
+        {1, 12040, 5000, 0},    // batches of ten, which have been gathered already
+        {1, 12040, 200, 500},   // many of them
+        {1, 60040, 2000, 0},    // so large that each is worth a read
+        {1, 1240, 1500, 0},     // slower
+        {2, 160, 20000, 0},     // voice
+        {30, 1240, 100000, 0},  // bursts with long pauses
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         model m;
@@ -150,12 +150,22 @@ static void pieces_of_a_frame_count_with_it(void **state) {
     pace p;
     pace_init(&p, START);
     uint64_t now = START;
-    for (int i = 0; i < 100; i++) {  // 12 000 bytes every 10 ms, in two reads
-        (void)pace_read(&p, 0, 6000, now + 5 * NS_PER_MS);
-        now += 10 * NS_PER_MS;
+    for (int i = 0; i < 1000; i++) {  // 12 000 bytes every ms, in two reads
+        (void)pace_read(&p, 0, 6000, now + 500 * NS_PER_US);
+        now += NS_PER_MS;
         (void)pace_read(&p, 1, 6000, now);
     }
     assert_int_equal(p.at, PACE_SLOWEST);
+}
+
+// Batches are large, but few: there is nothing to gather.
+static void batches_count_once(void **state) {
+    (void)state;
+    pace p;
+    pace_init(&p, START);
+    for (uint64_t i = 1; i <= 200; i++)
+        (void)pace_read(&p, 1, 12000, START + i * 5 * NS_PER_MS);
+    assert_int_equal(p.at, PACE_WATCHED);
 }
 
 static void intervals_meet(void **state) {
@@ -194,6 +204,7 @@ int main(void) {
         cmocka_unit_test(a_client_that_falls_silent_is_watched_again),
         cmocka_unit_test(a_rate_between_the_thresholds_changes_nothing),
         cmocka_unit_test(pieces_of_a_frame_count_with_it),
+        cmocka_unit_test(batches_count_once),
         cmocka_unit_test(intervals_meet),
         cmocka_unit_test(a_change_is_told_once),
     };
