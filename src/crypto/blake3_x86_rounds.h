@@ -24,27 +24,31 @@ static const uint8_t by8[32] __attribute__((aligned(32))) = {1, 2, 3, 0, 5, 6, 7
 #define V(i) "%%" NAME(i)
 #define HELP V(8)
 
-// One step of four columns or diagonals, of the words a, b, c, d; c of the first is in memory.
-#define STEP(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, x0, x1, x2, x3, order, right, left)           \
-    ADD(MESSAGE(x0), V(a0))                                                                                            \
-    ADD(MESSAGE(x1), V(a1))                                                                                            \
-    ADD(MESSAGE(x2), V(a2))                                                                                            \
-    ADD(MESSAGE(x3), V(a3)) ADD(V(b0), V(a0)) ADD(V(b1), V(a1)) ADD(V(b2), V(a2)) ADD(V(b3), V(a3)) XOR(V(a0), V(d0))  \
-        XOR(V(a1), V(d1)) XOR(V(a2), V(d2)) XOR(V(a3), V(d3)) MOVE(FIRST, HELP) SHUFFLE(order, V(d0))                  \
-            SHUFFLE(order, V(d1)) SHUFFLE(order, V(d2)) SHUFFLE(order, V(d3)) ADD(V(d0), HELP) ADD(V(d1), V(c1))       \
-                ADD(V(d2), V(c2)) ADD(V(d3), V(c3)) XOR(HELP, V(b0)) XOR(V(c1), V(b1)) XOR(V(c2), V(b2))               \
-                    XOR(V(c3), V(b3)) MOVE(HELP, FIRST) ROTATE(V(b0), right, left) ROTATE(V(b1), right, left)          \
-                        ROTATE(V(b2), right, left) ROTATE(V(b3), right, left)
+// clang-format off
 
-#define HALF(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, x0, y0, x1, y1, x2, y2, x3, y3)               \
-    STEP(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, x0, x1, x2, x3, "%[by16]", "12", "20")            \
+// One step of four columns or diagonals, of the words a, b, c, d; c of the first is in memory.
+#define STEP(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, x0, x1, x2, x3, order, right, left) \
+    ADD(MESSAGE(x0), V(a0)) ADD(MESSAGE(x1), V(a1)) ADD(MESSAGE(x2), V(a2)) ADD(MESSAGE(x3), V(a3)) \
+    ADD(V(b0), V(a0)) ADD(V(b1), V(a1)) ADD(V(b2), V(a2)) ADD(V(b3), V(a3)) \
+    XOR(V(a0), V(d0)) XOR(V(a1), V(d1)) XOR(V(a2), V(d2)) XOR(V(a3), V(d3)) \
+    MOVE(FIRST, HELP) \
+    SHUFFLE(order, V(d0)) SHUFFLE(order, V(d1)) SHUFFLE(order, V(d2)) SHUFFLE(order, V(d3)) \
+    ADD(V(d0), HELP) ADD(V(d1), V(c1)) ADD(V(d2), V(c2)) ADD(V(d3), V(c3)) \
+    XOR(HELP, V(b0)) XOR(V(c1), V(b1)) XOR(V(c2), V(b2)) XOR(V(c3), V(b3)) \
+    MOVE(HELP, FIRST) \
+    ROTATE(V(b0), right, left) ROTATE(V(b1), right, left) ROTATE(V(b2), right, left) ROTATE(V(b3), right, left)
+
+#define HALF(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, x0, y0, x1, y1, x2, y2, x3, y3) \
+    STEP(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, x0, x1, x2, x3, "%[by16]", "12", "20") \
     STEP(a0, b0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, y0, y1, y2, y3, "%[by8]", "7", "25")
 
 #define COLUMNS(...) HALF(0, 4, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, __VA_ARGS__)
 
 // The one with v[8] is the third of them.
-#define DIAGONALS(x0, y0, x1, y1, x2, y2, x3, y3)                                                                      \
+#define DIAGONALS(x0, y0, x1, y1, x2, y2, x3, y3) \
     HALF(2, 7, 13, 3, 4, 9, 14, 0, 5, 10, 15, 1, 6, 11, 12, x2, y2, x3, y3, x0, y0, x1, y1)
+
+// clang-format on
 
 #define LOAD(i) MOVE(TAIL(i), V(i))
 #define FINISH(i, j) XOR(V(j), V(i))

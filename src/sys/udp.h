@@ -32,7 +32,7 @@ bool sys_udp_is_broken(const sys_udp *u);
 // IROH_ERR_UNSUPPORTED: then it is without a descriptor, sends nothing, and is broken still.
 int sys_udp_reopen(sys_udp *u);
 
-int sys_udp_fd(const sys_udp *u);  // -1: none at present
+int sys_udp_fd(const sys_udp *u);      // -1: none at present
 addr sys_udp_local(const sys_udp *u);  // as bound, with the real port
 void sys_udp_stats_get(const sys_udp *u, sys_udp_stats *out);
 

@@ -38,8 +38,8 @@ bool netns_enter(void) {
 #ifdef CLONE_NEWNET
     unsigned uid = (unsigned)getuid(), gid = (unsigned)getgid();
     bool alone = unshare(CLONE_NEWNET) == 0 || (unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 && become_root(uid, gid));
-    entered =
-        alone && ip("link set lo up") == 0 && ip("link add ve0 type veth peer name ve1") == 0 && ip("link del ve0") == 0;
+    entered = alone && ip("link set lo up") == 0 && ip("link add ve0 type veth peer name ve1") == 0 &&
+              ip("link del ve0") == 0;
 #endif
     return entered;
 }
