@@ -400,24 +400,6 @@ iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_
     return NULL;
 }
 
-iroh_addr *cli_target(const char *text) {
-    iroh_addr *addr;
-    int r = iroh_ticket_parse(text, &addr);
-    if (r == 0) {
-        if (iroh_addr_count(addr) > 0)
-            return addr;
-        iroh_addr_free(addr);
-        cli_error("the ticket holds no addresses, and looking up an id is not supported yet");
-        return NULL;
-    }
-    iroh_public_key id;
-    if (iroh_public_key_from_text(&id, text) == 0)
-        cli_error("looking up an id is not supported yet: use a ticket with addresses");
-    else
-        cli_error("not a ticket: %s", iroh_strerror(r));
-    return NULL;
-}
-
 // A ticket without a relay that answers may be of use nevertheless, and the relay may come back.
 static void wait_for_relay(iroh_endpoint *ep) {
     iroh_relay_status status;

@@ -71,8 +71,9 @@ bool cli_identity(const cli_options *o, iroh_secret_key *out);
 // An endpoint from the options. Null after a message.
 iroh_endpoint *cli_endpoint(const cli_options *o, const iroh_slice *alpns, size_t alpn_count, bool own_thread);
 
-// The address in a ticket. Null after a message. A bare id is refused with a reason: nothing can look it up yet.
-iroh_addr *cli_target(const char *text);
+// The address in a ticket; or, for an id and for a ticket without addresses, the relays of the options (--relay URL), where
+// the peer is then expected. Null after a message.
+iroh_addr *cli_target(const cli_options *o, const char *text);
 
 // The endpoint's ticket, once the home relay is connected or CLI_ONLINE_MS have passed; false after a message.
 #define CLI_TICKET_MAX 4096

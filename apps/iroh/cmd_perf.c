@@ -76,7 +76,7 @@ static int with_target(const cli_options *o, bool idle) {
         return EXIT_USAGE;
     if (!known(o->only))
         return EXIT_USAGE;
-    iroh_addr *peer = cli_target(o->args[wanted_words - 1]);
+    iroh_addr *peer = cli_target(o, o->args[wanted_words - 1]);
     if (peer == NULL)
         return EXIT_FAILED;
     int status = idle ? perf_idle(o, peer, count) : perf_run(o, peer);

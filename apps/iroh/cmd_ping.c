@@ -307,7 +307,7 @@ int cmd_ping(const cli_options *o) {
     }
     if (strcmp(o->args[0], "serve") == 0)
         return serve(o);
-    iroh_addr *peer = cli_target(o->args[0]);
+    iroh_addr *peer = cli_target(o, o->args[0]);
     if (peer == NULL)
         return EXIT_FAILED;
     int status = ask(o, peer);

@@ -194,7 +194,7 @@ int cmd_pipe(const cli_options *o) {
             return EXIT_USAGE;
     }
     iroh_addr *peer = NULL;
-    if (!f->listens && (peer = cli_target(o->args[1])) == NULL)
+    if (!f->listens && (peer = cli_target(o, o->args[1])) == NULL)
         return EXIT_FAILED;
     p.peer = peer;
     run(&p, o, f);

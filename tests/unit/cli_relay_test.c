@@ -136,6 +136,48 @@ static void pipe_goes_over_a_relay_alone(void **state) {
     iroh_relay_stop(h.relay);
 }
 
+// The text of a peer's id, which its ticket has.
+static void id_of(const char *ticket, char out[static IROH_KEY_HEX_SIZE]) {
+    iroh_addr *addr;
+    assert_int_equal(iroh_ticket_parse(ticket, &addr), 0);
+    iroh_public_key id = iroh_addr_id(addr);
+    iroh_public_key_to_hex(&id, out);
+    iroh_addr_free(addr);
+}
+
+static void pipe_needs_no_more_than_an_id_and_a_relay(void **state) {
+    (void)state;
+    home h;
+    process server, client;
+    char id[IROH_KEY_HEX_SIZE], got[16] = "";
+    home_open(&h, false);
+    process_start(&server, WORDS("pipe", "listen", "--recv-only", "--relay", h.url), PROCESS_NULL, PROCESS_PIPE);
+    id_of(process_word(&server, "iroh pipe connect "), id);
+    process_start(&client, WORDS("pipe", "connect", id, "--relay", h.url), PROCESS_PIPE, PROCESS_NULL);
+    process_write_all(client.in, "by id", 5);
+    close(client.in);
+    client.in = -1;
+    assert_int_equal(process_read_all(server.out, got, sizeof got), 5);
+    assert_memory_equal(got, "by id", 5);
+    assert_int_equal(process_wait(&client), 0);
+    assert_int_equal(process_wait(&server), 0);
+    assert_true(live_stats(h.relay).datagrams_out > 0);
+    iroh_relay_stop(h.relay);
+}
+
+static void an_id_without_a_relay_is_refused(void **state) {
+    (void)state;
+    process client;
+    char out[256], id[IROH_KEY_HEX_SIZE];
+    iroh_secret_key secret;
+    iroh_public_key public;
+    iroh_secret_key_generate(&secret);
+    iroh_secret_key_public(&secret, &public);
+    iroh_public_key_to_hex(&public, id);
+    assert_int_not_equal(run(&client, WORDS("ping", id), out, sizeof out), 0);
+    says(client.text, "--relay URL");
+}
+
 static void perf_goes_over_a_relay_alone(void **state) {
     (void)state;
     home h;
@@ -306,6 +348,8 @@ int main(void) {
         cmocka_unit_test_teardown(ping_goes_over_a_relay_alone, process_kill_all),
         cmocka_unit_test_teardown(ping_tells_of_the_direct_path, process_kill_all),
         cmocka_unit_test_teardown(pipe_goes_over_a_relay_alone, process_kill_all),
+        cmocka_unit_test_teardown(pipe_needs_no_more_than_an_id_and_a_relay, process_kill_all),
+        cmocka_unit_test_teardown(an_id_without_a_relay_is_refused, process_kill_all),
         cmocka_unit_test_teardown(perf_goes_over_a_relay_alone, process_kill_all),
         cmocka_unit_test_teardown(files_go_over_a_relay_alone, process_kill_all),
         cmocka_unit_test_teardown(direct_only_leaves_relays_alone, process_kill_all),
