@@ -91,7 +91,10 @@ foreach(protocol ${IROH_PROTOCOLS})
     iroh_add_library(iroh_${protocol}_shared SHARED iroh-${protocol} ${protocol})
     target_link_libraries(iroh_${protocol}_shared PUBLIC iroh_shared
                           PRIVATE iroh_leaves PkgConfig::IROH_DEPS Threads::Threads)
-    target_link_options(iroh_${protocol}_shared PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+    target_link_options(iroh_${protocol}_shared PRIVATE -Wl,--exclude-libs,ALL)
+    if(NOT IROH_SANITIZE AND NOT IROH_BUILD_FUZZERS)  # what they need comes with the program
+        target_link_options(iroh_${protocol}_shared PRIVATE -Wl,--no-undefined)
+    endif()
 endforeach()
 
 add_library(iroh_inside INTERFACE)

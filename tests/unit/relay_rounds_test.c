@@ -116,7 +116,7 @@ static void the_server_stops_among_fast_clients(void **state) {
 }
 
 #define ON(setting, test)                                                                                              \
-    { #test ", " #setting, test, NULL, NULL, (void *)(uintptr_t)&settings[setting] }
+    { #test "_" #setting, test, NULL, NULL, (void *)(uintptr_t)&settings[setting] }
 #define ON_BOTH(test) ON(0, test), ON(1, test)
 
 int main(void) {
