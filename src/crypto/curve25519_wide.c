@@ -170,11 +170,8 @@ INLINE quad crossed(quad p) {
 
 // A point as the second summand: (Y - X, Y + X, 2Z, 2dT).
 TARGET static quad summand(quad p) {
-    static const uint8_t d_bytes[32] = {0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41,
-                                        0x41, 0x4d, 0x0a, 0x70, 0x00, 0x98, 0xe8, 0x79, 0x77, 0x79, 0x40,
-                                        0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52};
     static const field25519 one = {{1}}, two = {{2}};
-    field25519 d2 = field25519_load(d_bytes);
+    field25519 d2 = field25519_d();
     d2 = field25519_mul(&d2, &two);
     return mul(carry(crossed(p)), quad_of(&one, &one, &two, &d2));
 }
@@ -209,14 +206,11 @@ TARGET static void odd_multiples(quad p, quad *out, unsigned count) {
 
 // Decompresses (RFC 8032, section 5.1.3), with the sign as it is or the other one.
 TARGET static bool point_of(const uint8_t bytes[static 32], bool negate, quad *out) {
-    static const uint8_t d_bytes[32] = {0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41,
-                                        0x41, 0x4d, 0x0a, 0x70, 0x00, 0x98, 0xe8, 0x79, 0x77, 0x79, 0x40,
-                                        0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52};
     static const uint8_t root_bytes[32] = {0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f,
                                            0xad, 0x06, 0x18, 0x43, 0x2f, 0xa7, 0xd7, 0xfb, 0x3d, 0x99, 0x00,
                                            0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b};  // of -1
     static const field25519 zero = {{0}}, one = {{1}};
-    field25519 d = field25519_load(d_bytes), y = field25519_load(bytes), y2 = field25519_square(&y);
+    field25519 d = field25519_d(), y = field25519_load(bytes), y2 = field25519_square(&y);
     field25519 u = field25519_sub(&y2, &one), dy2 = field25519_mul(&d, &y2), v = field25519_add(&dy2, &one);
     field25519 v3 = field25519_square(&v);
     v3 = field25519_mul(&v3, &v);

@@ -31,11 +31,8 @@ bool ed25519_is_point(const uint8_t bytes[static ED25519_PUBLIC]) {
     // libsodium's test of a point asks for a canonical form and the prime-order subgroup as well. So, from the equation of
     // the curve: x^2 = u / v with u = y^2 - 1 and v = d y^2 + 1, which is never 0. There is an x if and only if uv is a
     // square, that is, if (uv)^((p - 1) / 2) is 1 or 0.
-    static const uint8_t d_bytes[ED25519_PUBLIC] = {0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41,
-                                                    0x41, 0x4d, 0x0a, 0x70, 0x00, 0x98, 0xe8, 0x79, 0x77, 0x79, 0x40,
-                                                    0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52};
     static const field25519 zero = {{0}}, one = {{1}};
-    field25519 d = field25519_load(d_bytes), y = field25519_load(bytes), y2 = field25519_square(&y);
+    field25519 d = field25519_d(), y = field25519_load(bytes), y2 = field25519_square(&y);
     field25519 u = field25519_sub(&y2, &one), dy2 = field25519_mul(&d, &y2), v = field25519_add(&dy2, &one);
     field25519 uv = field25519_mul(&u, &v), power = field25519_root_power(&uv);
     power = field25519_mul(&power, &power);

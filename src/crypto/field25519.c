@@ -28,6 +28,13 @@ field25519 field25519_load(const uint8_t bytes[static FIELD25519_SIZE]) {
                          load64(bytes + 24) >> 12 & LIMB_MASK}};
 }
 
+field25519 field25519_d(void) {
+    static const uint8_t bytes[FIELD25519_SIZE] = {0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41,
+                                                   0x41, 0x4d, 0x0a, 0x70, 0x00, 0x98, 0xe8, 0x79, 0x77, 0x79, 0x40,
+                                                   0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52};
+    return field25519_load(bytes);
+}
+
 // Limbs to below 2^51, but for a last carry into the second.
 static void carry(field25519 *a) {
     for (unsigned i = 0; i < 4; i++) {

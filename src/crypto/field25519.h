@@ -15,6 +15,9 @@ typedef struct field25519 {
     uint64_t limb[5];
 } field25519;
 
+// The d of Ed25519's curve -x^2 + y^2 = 1 + d x^2 y^2 (RFC 8032, section 5.1).
+field25519 field25519_d(void);
+
 // Little-endian; the highest bit is ignored, and values of p and above stand for what they leave.
 field25519 field25519_load(const uint8_t bytes[static FIELD25519_SIZE]);
 void field25519_store(const field25519 *a, uint8_t out[static FIELD25519_SIZE]);  // the one form below p

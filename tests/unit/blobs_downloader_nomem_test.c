@@ -9,33 +9,9 @@
 #include <iroh/error.h>
 
 #include "base/clock.h"
+#include "unit/nomem_support.h"
 #include "unit/plan_model_support.h"
 #include "unit/pool_fake_support.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static int budget = -1;  // allocations until one fails; -1: none does
-
-static bool refused(void) {
-    return budget >= 0 && budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
 
 static model m;
 
@@ -55,10 +31,10 @@ static void fail_everywhere(bool whole, int how) {
     bool ran_out = true;
     for (int n = 0; ran_out; n++) {
         set_world(whole, how);
-        budget = n;
+        nomem_budget = n;
         int r = model_run(&m, 300, false);
-        ran_out = budget < 0;
-        budget = -1;
+        ran_out = nomem_budget < 0;
+        nomem_budget = -1;
         // A download that got all its memory ends as ever.
         assert_int_equal(r, ran_out ? IROH_ERR_NOMEM : 1);
         assert_true(ran_out || model_left(&m) == 0);
@@ -85,20 +61,20 @@ static void a_pool_without_memory_says_so(void **state) {
     iroh_addr *a = fake_addr(1), *b = fake_addr(2);
     conn_pool *pool;
     conn_use *u, *v;
-    budget = 0;
+    nomem_budget = 0;
     assert_int_equal(conn_pool_new(&config, &pool), IROH_ERR_NOMEM);
     assert_null(pool);
-    budget = -1;
+    nomem_budget = -1;
     assert_int_equal(conn_pool_new(&config, &pool), 0);
     assert_int_equal(conn_pool_take(pool, a, 0, &u), 0);
-    budget = 0;
+    nomem_budget = 0;
     assert_int_equal(conn_pool_take(pool, b, 0, &v), IROH_ERR_NOMEM);
     assert_null(v);
     assert_int_equal(conn_pool_look(pool).open, 1);
     // What is there already needs no memory.
-    budget = 0;
+    nomem_budget = 0;
     assert_int_equal(conn_pool_take(pool, a, 0, &v), 0);
-    budget = -1;
+    nomem_budget = -1;
     conn_pool_give(pool, v, false, 1);
     conn_pool_give(pool, u, false, 1);
     conn_pool_free(pool);

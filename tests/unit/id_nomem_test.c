@@ -12,30 +12,7 @@
 
 #include <cmocka.h>
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static int budget = -1;  // allocations until one fails; -1: none does
-
-static bool refused(void) {
-    return budget >= 0 && budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
+#include "unit/nomem_support.h"
 
 #define TICKET_MAX 1024
 
@@ -73,9 +50,9 @@ static void adding_leaves_the_address_as_it_was(void **state) {
         int r = IROH_ERR_NOMEM, failures = 0;
         for (int n = 0; r != 0; n++) {
             iroh_addr *a = address(), *before = address();
-            budget = n;
+            nomem_budget = n;
             r = adders[i](a);
-            budget = -1;
+            nomem_budget = -1;
             assert_int_equal(iroh_addr_equal(a, before), r != 0);
             if (r != 0)
                 assert_int_equal(r, IROH_ERR_NOMEM);
@@ -92,15 +69,15 @@ static void a_new_address_and_a_copy_are_whole_or_null(void **state) {
     (void)state;
     static const iroh_public_key id = {{1}};
     iroh_addr *a = address(), *b;
-    budget = 0;
+    nomem_budget = 0;
     assert_int_equal(iroh_addr_new(&id, &b), IROH_ERR_NOMEM);
-    budget = -1;
+    nomem_budget = -1;
     assert_null(b);
     int r = IROH_ERR_NOMEM, n = 0;
     for (; r != 0; n++) {
-        budget = n;
+        nomem_budget = n;
         r = iroh_addr_copy(a, &b);
-        budget = -1;
+        nomem_budget = -1;
         assert_int_equal(r == 0, b != NULL);
         assert_true(r == 0 || r == IROH_ERR_NOMEM);
     }
@@ -130,9 +107,9 @@ static void parsing_gives_all_or_null(void **state) {
     assert_true(iroh_ticket_format(a, text, sizeof text) > 0);
     int r = IROH_ERR_NOMEM, n = 0;
     for (; r != 0; n++) {
-        budget = n;
+        nomem_budget = n;
         r = iroh_ticket_parse(text, &b);
-        budget = -1;
+        nomem_budget = -1;
         assert_int_equal(r == 0, b != NULL);
         assert_true(r == 0 || r == IROH_ERR_NOMEM);
     }
@@ -151,9 +128,9 @@ static void parsing_both_layouts_gives_all_or_null(void **state) {
     iroh_addr *a;
     int r = IROH_ERR_NOMEM, n = 0;
     for (; r != 0; n++) {
-        budget = n;
+        nomem_budget = n;
         r = iroh_ticket_parse(text, &a);
-        budget = -1;
+        nomem_budget = -1;
         assert_int_equal(r == 0, a != NULL);
         assert_true(r == 0 || r == IROH_ERR_NOMEM);
     }
@@ -168,9 +145,9 @@ static void formatting_says_so(void **state) {
     (void)state;
     static char text[TICKET_MAX];
     iroh_addr *a = address();
-    budget = 0;
+    nomem_budget = 0;
     assert_int_equal(iroh_ticket_format(a, text, sizeof text), IROH_ERR_NOMEM);
-    budget = -1;
+    nomem_budget = -1;
     assert_true(iroh_ticket_format(a, text, sizeof text) > 0);
     iroh_addr_free(a);
 }

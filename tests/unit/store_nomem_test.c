@@ -1,4 +1,5 @@
 // Stores when memory fails at any point: an error, nothing lost, nothing half done, and it works when it is tried again.
+#include "unit/nomem_support.h"
 #include "unit/store_support.h"
 
 #include <setjmp.h>
@@ -11,31 +12,6 @@
 #include <cmocka.h>
 
 #include "blobs/bao.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static int budget = -1;  // allocations until one fails; -1: none does
-
-static bool refused(void) {
-    return budget >= 0 && budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
 
 #define SMALL ((size_t)5000)
 #define LARGE ((size_t)4300000)  // its outboard is in a file
@@ -233,10 +209,10 @@ static void fail_everywhere(size_t i) {
     int failures = 0, r = IROH_ERR_NOMEM;
     for (int n = 0; r != 0; n += 1 + n / 24) {
         prepare(operations[i].small, operations[i].large);
-        budget = n;
+        nomem_budget = n;
         r = operations[i].run();
-        bool all_used = budget < 0;
-        budget = -1;
+        bool all_used = nomem_budget < 0;
+        nomem_budget = -1;
         if (r != 0) {
             if (r != IROH_ERR_NOMEM || !all_used)
                 print_message("%s, allocation %d: %s\n", operations[i].name, n, iroh_error_name(r));
@@ -254,9 +230,9 @@ static void fail_everywhere(size_t i) {
 static void opening_fails_cleanly(void) {
     int r = IROH_ERR_NOMEM;
     for (int n = 0; r != 0; n++) {
-        budget = n;
+        nomem_budget = n;
         r = open_store();
-        budget = -1;
+        nomem_budget = -1;
         assert_true(r == 0 || (r == IROH_ERR_NOMEM && store == NULL));
     }
     finish();

@@ -12,32 +12,8 @@
 
 #include "tls/web_state.h"
 #include "unit/certificate_support.h"
+#include "unit/nomem_support.h"
 #include "unit/tls_hello_support.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static int budget = -1;  // allocations until one fails; -1: none does
-
-static bool refused(void) {
-    return budget >= 0 && budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
 
 #define ROUNDS_MAX 100
 
@@ -53,10 +29,10 @@ static void a_certificate_is_whole_or_none(void **state) {
     int failures = 0;
     for (int round = 0; round < ROUNDS_MAX; round++) {
         web_certificate *c;
-        budget = round;
+        nomem_budget = round;
         int r = load(&c);
-        bool untouched = budget >= 0;
-        budget = -1;
+        bool untouched = nomem_budget >= 0;
+        nomem_budget = -1;
         assert_true(r == 0 || (r == IROH_ERR_NOMEM && c == NULL));
         // One that has its own handshake, not one that was left to the library for want of memory.
         assert_true(r != 0 || c->key != NULL);
@@ -65,7 +41,7 @@ static void a_certificate_is_whole_or_none(void **state) {
         if (untouched)
             break;
     }
-    assert_true(failures >= 3 && budget == -1);
+    assert_true(failures >= 3 && nomem_budget == -1);
 }
 
 // A handshake up to its end, with a client that knows the server's secrets.
@@ -95,11 +71,11 @@ static int shake_hands(web_certificate *c, size_t cut, bool library) {
         memcpy(secret.secret, h->own.record.read.secret, sizeof secret.secret);
         tls_record_init(&client, h->own.suite, false, &secret, &secret);
         memcpy(room + TLS_RECORD_HEAD, h->own.expected, 36);
-        int held = budget;
-        budget = -1;
+        int held = nomem_budget;
+        nomem_budget = -1;
         size_t left = (size_t)tls_record_seal(&client, TLS_RECORD_HANDSHAKE, room + TLS_RECORD_HEAD, 36, &start);
         tls_record_dispose(&client);
-        budget = held;
+        nomem_budget = held;
         const uint8_t *bytes = start;
         r = web_handshake_receive(h, &bytes, &left);
     }
@@ -115,10 +91,10 @@ static void handshakes_fail_cleanly(void **state) {
         bool library = way / 2 != 0;
         int failures = 0;
         for (int round = 0; round < ROUNDS_MAX; round++) {
-            budget = round;
+            nomem_budget = round;
             int r = shake_hands(c, way % 2 != 0 ? 1 : HELLO_ROOM, library);
-            bool untouched = budget >= 0;
-            budget = -1;
+            bool untouched = nomem_budget >= 0;
+            nomem_budget = -1;
             if (untouched) {
                 assert_int_equal(r, library ? 0 : 1);
                 break;
