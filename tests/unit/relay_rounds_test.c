@@ -9,7 +9,9 @@
 #include "relay_server/state.h"
 #include "unit/relay_live_support.h"
 
-#define GROUP 200    // datagrams that are sent one by one before any is awaited
+// Datagrams that are sent one by one before any is awaited: fewer than may be on their way from one loop to another
+// (PARCELS_MAX), or a receiver that gets no time loses some.
+#define GROUP 100
 #define GROUPS 1000  // at most, before a client counts as never read at intervals
 
 typedef struct setting {
