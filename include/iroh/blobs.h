@@ -145,7 +145,7 @@ typedef struct iroh_blob_status {
 IROH_API int iroh_store_status(iroh_store *s, const iroh_hash *hash, iroh_blob_status *out);
 
 // Copies bytes from `offset` on: returns how many, fewer than `len` only at the end of the blob. IROH_ERR_NOT_FOUND when
-// some of them are not there.
+// some of them are not there, or lie beyond a size that is only claimed.
 IROH_API int64_t iroh_store_read(iroh_store *s, const iroh_hash *hash, uint64_t offset, void *out, size_t len);
 
 // A whole blob of at most `max` bytes in memory that the caller frees with free(). IROH_ERR_NOT_FOUND, IROH_ERR_TOO_LARGE.

@@ -158,6 +158,17 @@ int iroh_store_status(iroh_store *s, const iroh_hash *hash, iroh_blob_status *ou
     return r;
 }
 
+// How many bytes a read gets. Where a blob ends is known once its size is proven: an end that a provider only claims
+// would cut off what is not there yet.
+static int64_t readable(const iroh_blob_status *status, uint64_t offset, size_t len) {
+    uint64_t left = offset < status->size ? status->size - offset : 0;
+    if (status->state == IROH_BLOB_ABSENT)
+        return IROH_ERR_NOT_FOUND;
+    if (len <= left)
+        return (int64_t)len;
+    return status->state == IROH_BLOB_COMPLETE || status->size_proven ? (int64_t)left : IROH_ERR_NOT_FOUND;
+}
+
 int64_t iroh_store_read(iroh_store *s, const iroh_hash *hash, uint64_t offset, void *out, size_t len) {
     if (s == NULL || hash == NULL || (out == NULL && len > 0))
         return IROH_ERR_ARG;
@@ -166,16 +177,11 @@ int64_t iroh_store_read(iroh_store *s, const iroh_hash *hash, uint64_t offset, v
     int r = reader_of_hash(s, hash, &reader, &status);
     if (r != 0)
         return r;
-    if (status.state == IROH_BLOB_ABSENT || offset > status.size)
-        r = status.state == IROH_BLOB_ABSENT ? IROH_ERR_NOT_FOUND : 0;
-    if (offset >= status.size)
-        len = 0;
-    else if (len > status.size - offset)
-        len = (size_t)(status.size - offset);
-    if (r == 0 && len > 0)
-        r = store_reader_read(reader, offset, out, len);
+    int64_t n = readable(&status, offset, len);
+    if (n > 0 && (r = store_reader_read(reader, offset, out, (size_t)n)) != 0)
+        n = r;
     store_reader_free(reader);
-    return r == 0 ? (int64_t)len : r;
+    return n;
 }
 
 int iroh_store_get(iroh_store *s, const iroh_hash *hash, size_t max, uint8_t **data, size_t *len) {
