@@ -86,6 +86,7 @@ if(IROH_BUILD_TESTS)
         if(EXISTS ${PROJECT_SOURCE_DIR}/tests/layers/check.py)
             iroh_register(layers layers 60 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/layers/check.py)
         endif()
+        iroh_register(tally layers 60 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/tally_check.py)
         if(IROH_BUILD_APPS)
             iroh_register(install unit 300 ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/install/check.py
                           ${PROJECT_BINARY_DIR} ${IROH_SANITIZE})

@@ -4,20 +4,22 @@
 usage: tally.py FILE...        *.xml is a JUnit file of ctest; anything else is plain output of a runner
 
 Counted are the lines `[       OK ] NAME`, `[  FAILED  ] NAME`, `[  SKIPPED ] NAME` and `ok NAME`, `FAIL NAME: why`,
-`skip NAME: reason`. A case that was begun (`[ RUN      ] NAME`) and never ended is a failed one, and a program that
-ends badly without naming a failed case is one failed case itself. Failures and skips are listed before the closing
-line `N passed, N failed, N skipped`. The exit status is 1 if anything failed, if nothing was counted or, with CI=true,
-if anything was skipped.
+`skip NAME: reason`. A NAME may have any signs, blanks and commas too; in the second kind it ends before the first `: `.
+A case that failed once has failed. One that was begun (`[ RUN      ] NAME`) and never ended is a failed one, and a
+program that ends badly without naming a failed case is one failed case itself. Failures and skips are listed before the
+closing line `N passed, N failed, N skipped`. The exit status is 1 if anything failed, if nothing was counted or, with
+CI=true, if anything was skipped.
 """
 import os
 import re
 import sys
 import xml.etree.ElementTree
 
-RUN = re.compile(r"^\[ RUN +\] (\S+)")
+RUN = re.compile(r"^\[ RUN +\] (\S.*)$")
 BRACKETS = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S.*)$")
-WORDS = re.compile(r"^(ok|FAIL|skip) ([^\s:]+)(?:: (.*))?$")
-SUMMARY = re.compile(r"^\d+ test\(s\)")
+WORDS = re.compile(r"^(ok|FAIL|skip) (\S.*?)(?:: (.*))?$")
+# What cmocka says of all together; newer ones put the name of the group in front.
+SUMMARY = re.compile(r"^(.*: )?\d+ test\(s\)(\.|, listed below:)$")
 KIND = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped", "ok": "passed", "FAIL": "failed", "skip": "skipped"}
 EXCERPT_LINES = 40
 
@@ -27,22 +29,22 @@ class Tally:
         self.cases = {}  # (program, case) -> (kind, reason)
 
     def add(self, program, case, kind, why=""):
-        self.cases[program, case] = (kind, why)
+        if self.cases.get((program, case), ("", ""))[0] != "failed":
+            self.cases[program, case] = (kind, why)
 
     def read(self, program, text):
         """Counts the cases in a program's output and returns how many failed."""
-        lines = text.splitlines()
+        lines = [line.rstrip() for line in text.split("\n")]
         begun = {}
         for number, line in enumerate(lines):
             run, bracket, word = RUN.match(line), BRACKETS.match(line), WORDS.match(line)
             if run:
                 begun[run[1]] = number
             if bracket and not SUMMARY.match(bracket[2]):
-                # A name that failed appears once more in the program's own summary.
+                # A name that failed or was skipped appears once more in the program's own summary.
                 kind = KIND[bracket[1]]
-                if (program, bracket[2]) not in self.cases or kind == "failed":
-                    why = lines_before(lines, number) if kind != "passed" else ""
-                    self.cases.setdefault((program, bracket[2]), (kind, why))
+                if self.cases.get((program, bracket[2]), ("", ""))[0] != kind:
+                    self.add(program, bracket[2], kind, lines_before(lines, number) if kind != "passed" else "")
             elif word:
                 self.add(program, word[2], KIND[word[1]], word[3] or "")
         for case, number in begun.items():
