@@ -202,7 +202,7 @@ TARGET static inline __m128i hash_aad(const gcm_key *k, const uint8_t *aad, size
     __m128i hash = _mm_setzero_si128();
     for (size_t at = 0; at < len; at += BLOCK) {
         size_t left = len - at;
-        __mmask16 bytes = left >= BLOCK ? 0xffff : (__mmask16)((1U << left) - 1);
+        __mmask16 bytes = (__mmask16)(left >= BLOCK ? 0xffff : (1U << left) - 1);
         __m128i block = _mm_maskz_loadu_epi8(bytes, aad + at);
         hash = multiply(_mm_xor_si128(hash, reflect_block(block)), first_power(k));
     }
