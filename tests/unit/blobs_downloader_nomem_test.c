@@ -31,10 +31,9 @@ static void fail_everywhere(bool whole, int how) {
     bool ran_out = true;
     for (int n = 0; ran_out; n++) {
         set_world(whole, how);
-        nomem_budget = n;
+        nomem_arm(n);
         int r = model_run(&m, 300, false);
-        ran_out = nomem_budget < 0;
-        nomem_budget = -1;
+        ran_out = nomem_disarm();
         // A download that got all its memory ends as ever.
         assert_int_equal(r, ran_out ? IROH_ERR_NOMEM : 1);
         assert_true(ran_out || model_left(&m) == 0);
@@ -61,20 +60,20 @@ static void a_pool_without_memory_says_so(void **state) {
     iroh_addr *a = fake_addr(1), *b = fake_addr(2);
     conn_pool *pool;
     conn_use *u, *v;
-    nomem_budget = 0;
+    nomem_arm(0);
     assert_int_equal(conn_pool_new(&config, &pool), IROH_ERR_NOMEM);
     assert_null(pool);
-    nomem_budget = -1;
+    (void)nomem_disarm();
     assert_int_equal(conn_pool_new(&config, &pool), 0);
     assert_int_equal(conn_pool_take(pool, a, 0, &u), 0);
-    nomem_budget = 0;
+    nomem_arm(0);
     assert_int_equal(conn_pool_take(pool, b, 0, &v), IROH_ERR_NOMEM);
     assert_null(v);
     assert_int_equal(conn_pool_look(pool).open, 1);
     // What is there already needs no memory.
-    nomem_budget = 0;
+    nomem_arm(0);
     assert_int_equal(conn_pool_take(pool, a, 0, &v), 0);
-    nomem_budget = -1;
+    (void)nomem_disarm();
     conn_pool_give(pool, v, false, 1);
     conn_pool_give(pool, u, false, 1);
     conn_pool_free(pool);

@@ -5,36 +5,12 @@
 #include <unistd.h>
 
 #include "unit/blobs_support.h"
+#include "unit/nomem_support.h"
 
 #include "blobs/bao.h"
 #include "blobs/incoming.h"
 #include "blobs/missing.h"
 #include "blobs/outgoing.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static _Thread_local int budget = -1;  // allocations until one fails; -1: none does
-
-static bool refused(void) {
-    return budget >= 0 && budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
 
 #define SMALL 5000
 #define LARGE 400000
@@ -95,11 +71,10 @@ static int folders(void) {
     if (r == 0)
         r = iroh_collection_export(c, here, target, &o);
     iroh_collection_free(c);
-    int kept = budget;
-    budget = -1;
+    nomem_spare(true);
     (void)snprintf(command, sizeof command, "rm -rf %s; mkdir %s", target, target);
     assert_int_equal(system(command), 0);
-    budget = kept;
+    nomem_spare(false);
     return r;
 }
 
@@ -264,12 +239,11 @@ static void fail_everywhere(size_t i) {
     for (int n = 0; r != 0; n += 1 + n / 24) {
         assert_true(n < ATTEMPTS_MAX);
         prepare(operations[i].far);
-        budget = n;
+        nomem_arm_here(n);
         r = operations[i].run();
-        bool all_used = budget < 0;
-        budget = -1;
+        bool failed = nomem_disarm();
         if (r != 0) {
-            if (r != IROH_ERR_NOMEM || !all_used)
+            if (r != IROH_ERR_NOMEM || !failed)
                 print_message("%s, allocation %d: %s\n", operations[i].name, n, iroh_error_name(r));
             assert_int_equal(r, IROH_ERR_NOMEM);
             failures++;
@@ -387,10 +361,9 @@ static int serve_one(iroh_store *s, iroh_endpoint *ep, asker *a, int n, bool *fa
     a->done = stop[1];
     assert_int_equal(iroh_provider_new(s, NULL, &p), 0);
     assert_int_equal(pthread_create(&a->thread, NULL, ask, a), 0);
-    budget = n;
+    nomem_arm_here(n);
     int r = iroh_provider_run(p, ep, stop[0], PATIENCE_MS);
-    *failed = budget < 0;
-    budget = -1;
+    *failed = nomem_disarm();
     // A provider that cannot even wait says so, and may be run again.
     assert_true(r == 0 || (r == IROH_ERR_NOMEM && *failed));
     if (r != 0)

@@ -5,54 +5,21 @@
 #include <stdlib.h>
 
 #include "endpoint_support.h"
+#include "unit/nomem_support.h"
 
 #define ATTEMPTS_MAX 2000
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static _Thread_local long budget = -1;  // allocations until one fails; -1: none fails
-
-static bool denied(void) {
-    if (budget < 0)
-        return false;
-    return budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return denied() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return denied() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return denied() ? NULL : __real_realloc(old, size);
-}
-
-// Whether the call that just ran met its failing allocation. No more fail afterwards.
-static bool was_denied(void) {
-    bool spent = budget < 0;
-    budget = -1;
-    return spent;
-}
 
 static void binding(void **state) {
     (void)state;
     iroh_endpoint_config config;
     duo_config(&config, NO_THREAD);
     config.qlog_dir = "/tmp";
-    for (long n = 0;; n++) {
+    for (int n = 0;; n++) {
         iroh_endpoint *ep = NULL;
         assert_true(n < ATTEMPTS_MAX);
-        budget = n;
+        nomem_arm_here(n);
         int r = iroh_endpoint_bind(&config, &ep);
-        if (!was_denied()) {
+        if (!nomem_disarm()) {
             assert_int_equal(r, 0);
             iroh_endpoint_free(ep);
             assert_true(n > 5);
@@ -69,12 +36,12 @@ static void own_addresses(void **state) {
     iroh_endpoint_config config;
     duo_config(&config, NO_THREAD);
     iroh_endpoint *ep = duo_bind(&config);
-    for (long n = 0;; n++) {
+    for (int n = 0;; n++) {
         iroh_addr *a = NULL;
         assert_true(n < ATTEMPTS_MAX);
-        budget = n;
+        nomem_arm_here(n);
         int r = iroh_endpoint_addr(ep, &a);
-        if (!was_denied()) {
+        if (!nomem_disarm()) {
             assert_int_equal(r, 0);
             iroh_addr_free(a);
             break;
@@ -94,12 +61,12 @@ static void connecting(void **state) {
     iroh_endpoint *server = duo_bind(&server_config), *client = duo_bind(&config);
     iroh_addr *a = duo_addr(server);
     duo_accept_all(server);
-    for (long n = 0;; n++) {
+    for (int n = 0;; n++) {
         iroh_connection *c = NULL;
         assert_true(n < ATTEMPTS_MAX);
-        budget = n;
+        nomem_arm_here(n);
         int r = iroh_endpoint_connect(client, a, TEST_ALPN, 6, NULL, LONG_MS, &c);
-        bool all = !was_denied();
+        bool all = !nomem_disarm();
         assert_true(r == 0 || (!all && c == NULL));
         iroh_connection_free(c);
         if (all)
@@ -119,10 +86,10 @@ static void streams_and_polling(void **state) {
     for (int i = 0; i < ITEMS; i++)
         items[i] = (iroh_pollitem){.connection = d.c, .fd = -1, .events = IROH_POLL_OPEN_BI};
     static const uint8_t data[5000];
-    for (long n = 0;; n++) {
+    for (int n = 0;; n++) {
         iroh_stream *s = NULL;
         assert_true(n < ATTEMPTS_MAX);
-        budget = n;
+        nomem_arm_here(n);
         int r = iroh_connection_open_bi(d.c, 0, &s);
         if (r == 0)
             r = iroh_stream_write_all(s, data, sizeof data, 0, NULL);
@@ -130,7 +97,7 @@ static void streams_and_polling(void **state) {
             r = iroh_connection_send_datagram(d.c, data, 1000);
         if (r == 0)
             r = iroh_poll(items, ITEMS, 0);
-        bool all = !was_denied();
+        bool all = !nomem_disarm();
         iroh_stream_free(s);
         if (all) {
             assert_int_equal(r, ITEMS);
@@ -150,15 +117,15 @@ static void accepting_by_hand(void **state) {
     config.own_thread = false;
     iroh_endpoint *server = duo_bind(&config);
     iroh_addr *a = duo_addr(server);
-    for (long n = 0;; n++) {
+    for (int n = 0;; n++) {
         iroh_connection *c = NULL, *s = NULL;
         iroh_incoming *in = NULL;
         assert_true(n < ATTEMPTS_MAX);
         assert_int_equal(iroh_endpoint_connect(client, a, TEST_ALPN, 6, NULL, 0, &c), 0);
         assert_int_equal(iroh_endpoint_next_incoming(server, LONG_MS, &in), 0);
-        budget = n;
+        nomem_arm_here(n);
         int r = iroh_incoming_accept(in, &s);
-        bool all = !was_denied();
+        bool all = !nomem_disarm();
         assert_true((r == 0) == (s != NULL));
         assert_true(r == 0 || !all);
         iroh_connection_free(s);

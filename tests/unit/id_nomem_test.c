@@ -50,9 +50,9 @@ static void adding_leaves_the_address_as_it_was(void **state) {
         int r = IROH_ERR_NOMEM, failures = 0;
         for (int n = 0; r != 0; n++) {
             iroh_addr *a = address(), *before = address();
-            nomem_budget = n;
+            nomem_arm(n);
             r = adders[i](a);
-            nomem_budget = -1;
+            (void)nomem_disarm();
             assert_int_equal(iroh_addr_equal(a, before), r != 0);
             if (r != 0)
                 assert_int_equal(r, IROH_ERR_NOMEM);
@@ -69,15 +69,15 @@ static void a_new_address_and_a_copy_are_whole_or_null(void **state) {
     (void)state;
     static const iroh_public_key id = {{1}};
     iroh_addr *a = address(), *b;
-    nomem_budget = 0;
+    nomem_arm(0);
     assert_int_equal(iroh_addr_new(&id, &b), IROH_ERR_NOMEM);
-    nomem_budget = -1;
+    (void)nomem_disarm();
     assert_null(b);
     int r = IROH_ERR_NOMEM, n = 0;
     for (; r != 0; n++) {
-        nomem_budget = n;
+        nomem_arm(n);
         r = iroh_addr_copy(a, &b);
-        nomem_budget = -1;
+        (void)nomem_disarm();
         assert_int_equal(r == 0, b != NULL);
         assert_true(r == 0 || r == IROH_ERR_NOMEM);
     }
@@ -107,9 +107,9 @@ static void parsing_gives_all_or_null(void **state) {
     assert_true(iroh_ticket_format(a, text, sizeof text) > 0);
     int r = IROH_ERR_NOMEM, n = 0;
     for (; r != 0; n++) {
-        nomem_budget = n;
+        nomem_arm(n);
         r = iroh_ticket_parse(text, &b);
-        nomem_budget = -1;
+        (void)nomem_disarm();
         assert_int_equal(r == 0, b != NULL);
         assert_true(r == 0 || r == IROH_ERR_NOMEM);
     }
@@ -128,9 +128,9 @@ static void parsing_both_layouts_gives_all_or_null(void **state) {
     iroh_addr *a;
     int r = IROH_ERR_NOMEM, n = 0;
     for (; r != 0; n++) {
-        nomem_budget = n;
+        nomem_arm(n);
         r = iroh_ticket_parse(text, &a);
-        nomem_budget = -1;
+        (void)nomem_disarm();
         assert_int_equal(r == 0, a != NULL);
         assert_true(r == 0 || r == IROH_ERR_NOMEM);
     }
@@ -145,9 +145,9 @@ static void formatting_says_so(void **state) {
     (void)state;
     static char text[TICKET_MAX];
     iroh_addr *a = address();
-    nomem_budget = 0;
+    nomem_arm(0);
     assert_int_equal(iroh_ticket_format(a, text, sizeof text), IROH_ERR_NOMEM);
-    nomem_budget = -1;
+    (void)nomem_disarm();
     assert_true(iroh_ticket_format(a, text, sizeof text) > 0);
     iroh_addr_free(a);
 }

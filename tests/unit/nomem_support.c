@@ -1,6 +1,6 @@
 #include "unit/nomem_support.h"
 
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 void *__real_malloc(size_t size);
@@ -10,10 +10,19 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
-int nomem_budget = -1;
+static atomic_int budget = -1;         // allocations until one fails; negative: none does
+static atomic_bool failed;             // one has
+static _Atomic(const char *) only;     // the `self` of the thread that takes part; NULL: all do
+static _Thread_local const char self;  // its address tells threads apart
+static _Thread_local bool exempt;
 
 static bool refused(void) {
-    return nomem_budget >= 0 && nomem_budget-- == 0;
+    const char *who = atomic_load(&only);
+    // Of several that see the last of the budget, the one that takes it fails.
+    if (exempt || (who != NULL && who != &self) || atomic_load(&budget) < 0 || atomic_fetch_sub(&budget, 1) != 0)
+        return false;
+    atomic_store(&failed, true);
+    return true;
 }
 
 void *__wrap_malloc(size_t size) {
@@ -26,4 +35,28 @@ void *__wrap_calloc(size_t count, size_t size) {
 
 void *__wrap_realloc(void *old, size_t size) {
     return refused() ? NULL : __real_realloc(old, size);
+}
+
+static void arm(int n, const char *who) {
+    atomic_store(&budget, -1);
+    atomic_store(&failed, false);
+    atomic_store(&only, who);
+    atomic_store(&budget, n);
+}
+
+void nomem_arm(int n) {
+    arm(n, NULL);
+}
+
+void nomem_arm_here(int n) {
+    arm(n, &self);
+}
+
+bool nomem_disarm(void) {
+    atomic_store(&budget, -1);
+    return atomic_load(&failed);
+}
+
+void nomem_spare(bool spared) {
+    exempt = spared;
 }

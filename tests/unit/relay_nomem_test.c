@@ -14,40 +14,15 @@
 #include "crypto/ed25519.h"
 #include "relay/access.h"
 #include "relay/client.h"
+#include "unit/nomem_support.h"
 #include "unit/relay_support.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static int budget = -1;  // allocations until one fails; -1: none does
-static bool watched;     // a call of ours is under way, not one of the test itself
-
-static bool refused(void) {
-    return watched && budget >= 0 && budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
-
-// Makes a call in which memory may fail.
+// Makes a call in which memory may fail; that of the test itself does not.
 #define IN_NEED(call)                                                                                                  \
     do {                                                                                                               \
-        watched = true;                                                                                                \
+        nomem_spare(false);                                                                                            \
         (call);                                                                                                        \
-        watched = false;                                                                                               \
+        nomem_spare(true);                                                                                             \
     } while (0)
 
 static relay_random randomness;
@@ -59,10 +34,9 @@ static void fail_everywhere(int (*scenario)(void), int least) {
     int failures = 0;
     for (bool failed = true; failed;) {
         relay_random_init(&randomness, 4);
-        budget = failures;
+        nomem_arm(failures);
         int r = scenario();
-        failed = budget < 0;
-        budget = -1;
+        failed = nomem_disarm();
         failures += failed;
         assert_true(r == 0 || failed);
     }
@@ -179,8 +153,7 @@ static int sessions_with_traffic(void) {
     IN_NEED((void)relay_hub_heard(&hub, RELAY_NOTICE_LEAVE, far, 1 << 8 | 1));
     for (size_t i = 0; i < 3; i++)
         relay_wire_dispose(them[i], 0);
-    int spent = budget;
-    budget = -1;
+    (void)nomem_disarm();
     expect_gone(0);
     // The hub is as good as new.
     assert_true(enter(&late, 3, false));
@@ -189,7 +162,6 @@ static int sessions_with_traffic(void) {
     relay_wire_dispose(&late, 0);
     expect_gone(0);
     relay_hub_dispose(&hub);
-    budget = spent;
     return all ? 0 : IROH_ERR_NOMEM;
 }
 
@@ -353,8 +325,7 @@ static int client_life(void) {
     if (r == 0)
         r = attempt(peer);
     bool had_client = r == 0 || client.state != RELAY_CLIENT_CLOSED;
-    int spent = budget;
-    budget = -1;
+    (void)nomem_disarm();
     if (r != 0) {
         if (!had_client)
             assert_int_equal(init_client(), 0);
@@ -367,7 +338,6 @@ static int client_life(void) {
     relay_client_dispose(&client);
     assert_int_equal(blocks.in_use, 0);
     relay_blocks_dispose(&blocks);
-    budget = spent;
     if (r != 0)
         assert_int_equal(r, IROH_ERR_NOMEM);
     return r;
@@ -379,6 +349,7 @@ static void clients_dial_again(void **state) {
 }
 
 int main(void) {
+    nomem_spare(true);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_end_or_lose_a_datagram),
         cmocka_unit_test(places_are_given_up_again),

@@ -2,58 +2,13 @@
 // nothing is left behind.
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "unit/nomem_support.h"
 #include "unit/relay_live_support.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static atomic_int budget = -1;     // allocations until one fails; -1: none does
-static _Thread_local bool exempt;  // this thread's never fail
-static atomic_bool failed;         // one has
-
-// The one that takes the last of the budget fails.
-static bool refused(void) {
-    int left = atomic_load(&budget);
-    if (exempt || left < 0)
-        return false;
-    left = atomic_fetch_sub(&budget, 1);
-    if (left == 0)
-        atomic_store(&failed, true);
-    return left == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return refused() ? NULL : __real_realloc(old, size);
-}
-
-// Whether one has failed since `arm`.
-static bool disarm(void) {
-    atomic_store(&budget, -1);
-    return atomic_exchange(&failed, false);
-}
-
-static void arm(int n) {
-    (void)disarm();
-    atomic_store(&budget, n);
-}
 
 static const bool plain = false, over_tls = true;
 
@@ -66,11 +21,11 @@ static void it_starts_or_says_that_there_is_no_memory(void **state) {
         iroh_relay_config_default(&config);
         config.http_bind = config.metrics_bind = "127.0.0.1:0";
         config.threads = 2;
-        exempt = false;
-        arm(n);
+        nomem_spare(false);
+        nomem_arm(n);
         r = iroh_relay_start(&config, &relay);
-        exempt = true;
-        bool one_failed = disarm();
+        nomem_spare(true);
+        bool one_failed = nomem_disarm();
         assert_true(r == 0 || (r == IROH_ERR_NOMEM && one_failed));
         if (r == 0)
             live_expect_two_talk(relay);
@@ -85,11 +40,11 @@ static bool visit(const iroh_relay *r, live_client *other, int n) {
     static const char text[] = "to another loop, perhaps", self[] = "to itself";
     relay_client_event event;
     live_client c;
-    arm(n);
+    nomem_arm(n);
     bool ready = live_client_try(&c, r, 0x33) && live_client_next(&c, &event) == RELAY_EVENT_READY;
     if (ready)
         live_client_say(&c, other, text);
-    bool through = !disarm();
+    bool through = !nomem_disarm();
     if (ready) {
         live_client_say(&c, &c, self);
         while (ready && (ready = live_client_next(&c, &event) != 0) && event.kind != RELAY_EVENT_DATAGRAM) {}
@@ -139,14 +94,14 @@ static void a_request_is_answered_or_dropped(void **state) {
         int n = 0;
         for (; one_failed; n++) {
             live_line l;
-            arm(n);
+            nomem_arm(n);
             bool answered = live_try_dial(r, false, &l);
             if (answered) {
                 (void)live_put(&l, requests[i], strlen(requests[i]));
                 answered = live_starts(live_get(&l, NULL), "HTTP/1.1 ");
                 live_hang_up(&l);
             }
-            one_failed = disarm();
+            one_failed = nomem_disarm();
             assert_true(answered || one_failed);
             live_await(r, 0, 0);
         }
@@ -162,7 +117,7 @@ static void a_request_is_answered_or_dropped(void **state) {
     { .name = #f "_over_tls", .test_func = (f), .initial_state = (void *)(uintptr_t)&over_tls }
 
 int main(void) {
-    exempt = true;
+    nomem_spare(true);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_starts_or_says_that_there_is_no_memory),
         PLAIN(only_the_visitor_goes),

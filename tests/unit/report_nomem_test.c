@@ -10,43 +10,10 @@
 #include "endpoint_support.h"
 #include "net/reporter.h"
 #include "unit/certificate_support.h"
+#include "unit/nomem_support.h"
 #include "unit/relay_support.h"
 
 #define ATTEMPTS_MAX 2000
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static _Thread_local long budget = -1;  // allocations until one fails; -1: none fails
-
-static bool denied(void) {
-    if (budget < 0)
-        return false;
-    return budget-- == 0;
-}
-
-void *__wrap_malloc(size_t size) {
-    return denied() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return denied() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    return denied() ? NULL : __real_realloc(old, size);
-}
-
-// Whether what just ran met its failing allocation. No more fail afterwards.
-static bool was_denied(void) {
-    bool spent = budget < 0;
-    budget = -1;
-    return spent;
-}
 
 static void run_that_cannot_begin_is_tried_again(void **state) {
     static const int numbers[] = {0};
@@ -61,9 +28,9 @@ static void run_that_cannot_begin_is_tried_again(void **state) {
     (void)state;
     relay_random_init(&randomness, 1);
     reporter_init(&r, true, true, &randomness.source, NS_PER_S);
-    budget = 0;
+    nomem_arm_here(0);
     assert_int_equal(reporter_begin(&r, &world, NS_PER_S), IROH_ERR_NOMEM);
-    assert_true(was_denied());
+    assert_true(nomem_disarm());
     assert_int_equal(reporter_deadline(&r), NS_PER_S + REPORT_RETRY);
     assert_true(reporter_wants_full(&r, NS_PER_S));
     assert_int_equal(reporter_begin(&r, &world, NS_PER_S + REPORT_RETRY), 0);
@@ -79,9 +46,9 @@ static void choice_needs_no_memory(void **state) {
     r.asked = 3;
     report_add_latency(&r, 0, REPORT_QAD4, 2 * NS_PER_MS);
     report_add_latency(&r, 1, REPORT_QAD4, NS_PER_MS);
-    budget = 0;
+    nomem_arm_here(0);
     report_history_add(&h, &r, NS_PER_S);
-    assert_true(was_denied());
+    assert_true(nomem_disarm());
     assert_in_range(h.count, 0, 1);
     assert_int_equal(report_history_choose(&h, &r, -1), 1);
     report_history_dispose(&h);
@@ -95,17 +62,17 @@ static void write_file(char *path, const char *text) {
 }
 
 // A report with one allocation that fails, and then another without.
-static bool report_with(const iroh_endpoint_config *config, long n, bool *told) {
+static bool report_with(const iroh_endpoint_config *config, int n, bool *told) {
     iroh_net_report r = {0};
     iroh_endpoint *ep = duo_bind(config);
-    budget = n;
+    nomem_arm_here(n);
     int count = iroh_endpoint_net_report(ep, &r, NULL, 0, LONG_MS);
-    bool all = !was_denied();
+    bool all = !nomem_disarm();
     assert_true(count >= 0 || (!all && count == IROH_ERR_NOMEM));
     *told = r.udp_v4;
-    budget = n;
+    nomem_arm_here(n);
     (void)iroh_endpoint_net_report(ep, &r, NULL, 0, 0);
-    (void)was_denied();
+    (void)nomem_disarm();
     iroh_endpoint_free(ep);
     return all;
 }
@@ -135,7 +102,7 @@ static void reports_of_an_endpoint(void **state) {
     bool told = false;
     for (int https = 0; https < 2; https++) {
         config.https_probes = config.captive_portal_check = https != 0;
-        long n = https != 0 ? 40 : 0;
+        int n = https != 0 ? 40 : 0;
         // With HTTPS every report lasts a fifth of a second: then every seventh allocation is enough.
         while (!report_with(&config, n, &told)) {
             assert_true(n < ATTEMPTS_MAX);

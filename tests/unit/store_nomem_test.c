@@ -209,12 +209,11 @@ static void fail_everywhere(size_t i) {
     int failures = 0, r = IROH_ERR_NOMEM;
     for (int n = 0; r != 0; n += 1 + n / 24) {
         prepare(operations[i].small, operations[i].large);
-        nomem_budget = n;
+        nomem_arm(n);
         r = operations[i].run();
-        bool all_used = nomem_budget < 0;
-        nomem_budget = -1;
+        bool failed = nomem_disarm();
         if (r != 0) {
-            if (r != IROH_ERR_NOMEM || !all_used)
+            if (r != IROH_ERR_NOMEM || !failed)
                 print_message("%s, allocation %d: %s\n", operations[i].name, n, iroh_error_name(r));
             assert_int_equal(r, IROH_ERR_NOMEM);
             failures++;
@@ -230,9 +229,9 @@ static void fail_everywhere(size_t i) {
 static void opening_fails_cleanly(void) {
     int r = IROH_ERR_NOMEM;
     for (int n = 0; r != 0; n++) {
-        nomem_budget = n;
+        nomem_arm(n);
         r = open_store();
-        nomem_budget = -1;
+        (void)nomem_disarm();
         assert_true(r == 0 || (r == IROH_ERR_NOMEM && store == NULL));
     }
     finish();
