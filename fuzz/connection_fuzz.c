@@ -36,6 +36,8 @@ typedef struct script {
     uint64_t hellos, dials;
     uint8_t *session;  // newest of the peer's connections
     size_t session_len;
+    uint8_t *token;  // newest, likewise
+    size_t token_len;
     size_t memory;  // allocated before it began
 } script;
 
@@ -63,6 +65,16 @@ static void keep_session(script *s, quic_conn *c) {
     s->session_len = len;
 }
 
+static void keep_token(script *s, quic_conn *c) {
+    size_t len;
+    uint8_t *token = quic_conn_take_token(c, &len);
+    if (token == NULL)
+        return;
+    free(s->token);
+    s->token = token;
+    s->token_len = len;
+}
+
 // Reads everything, answers a little, keeps nothing.
 static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
     quic_streams *s = quic_conn_streams(c);
@@ -82,6 +94,8 @@ static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
         (void)quic_conn_datagram_send(c, bytes, 8, true);
     if ((events & CONN_SESSION) != 0)
         keep_session(n->app, c);
+    if ((events & CONN_TOKEN) != 0)
+        keep_token(n->app, c);
     quic_conn_wake(c);
 }
 
@@ -133,6 +147,8 @@ static quic_conn *dial(script *s, bool early) {
         .session = s->session,
         .session_len = s->session_len,
         .early = early,
+        .token = s->token,
+        .token_len = s->token_len,
     };
     quic_conn *c;
     require(quic_endpoint_connect(s->w.nodes[PEER].ep, &connect, s->w.now, &c) == 0);
@@ -448,6 +464,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(done && !s.later.closed && !s.calm.closed);
     sim_world_dispose(&s.w);
     free(s.session);
+    free(s.token);
     sim_transfer_dispose(&s.calm);
     sim_transfer_dispose(&s.later);
     return 0;

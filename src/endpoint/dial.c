@@ -66,6 +66,22 @@ static int offer(const void *alpn, size_t alpn_len, const iroh_connect_options *
     return r;
 }
 
+// Dials with what is kept of earlier connections to that peer.
+static int dial_core(iroh_endpoint *ep, quic_connect_config *config, quic_conn **out) {
+    uint8_t *session = sessions_take(&ep->sessions, config->peer_key, config->alpns[0].name, config->alpns[0].len,
+                                     &config->session_len);
+    uint8_t *token = sessions_take(&ep->tokens, config->peer_key, NULL, 0, &config->token_len);
+    config->session = session;
+    config->token = token;
+    config->early = config->early && session != NULL;
+    int r = quic_endpoint_connect(ep->core, config, sys_now(), out);
+    if (session != NULL)
+        wipe(session, config->session_len);
+    free(session);
+    free(token);
+    return r;
+}
+
 // With the lock held.
 static int dial(iroh_endpoint *ep, quic_connect_config *config, iroh_connection **out) {
     iroh_connection *c = connection_new(ep);
@@ -73,16 +89,7 @@ static int dial(iroh_endpoint *ep, quic_connect_config *config, iroh_connection 
         return IROH_ERR_NOMEM;
     c->claimed = true;
     quic_conn *core = NULL;
-    size_t len = 0;
-    uint8_t *session =
-        sessions_take(&ep->sessions, config->peer_key, config->alpns[0].name, config->alpns[0].len, &len);
-    config->session = session;
-    config->session_len = len;
-    config->early = config->early && session != NULL;
-    int r = quic_endpoint_connect(ep->core, config, sys_now(), &core);
-    if (session != NULL)
-        wipe(session, len);
-    free(session);
+    int r = dial_core(ep, config, &core);
     if (r != 0) {
         connection_drop(c);
         return r;

@@ -95,6 +95,7 @@ static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
     list_init(&ep->bells);
     list_init(&ep->followed);
     sessions_init(&ep->sessions);
+    sessions_init(&ep->tokens);
     if (config->secret_key != NULL)
         ep->secret = *config->secret_key;
     else
@@ -125,6 +126,7 @@ static void dismantle(iroh_endpoint *ep) {
     free(ep->tx);
     ep->rx = ep->tx = NULL;
     sessions_dispose(&ep->sessions);
+    sessions_dispose(&ep->tokens);
     diary_close(ep);
     free(ep->ca_file);
     free(ep->proxy);

@@ -80,6 +80,16 @@ static void remember_session(iroh_connection *c) {
         free(session);
 }
 
+static void remember_token(iroh_connection *c) {
+    const uint8_t *peer = quic_conn_peer_key(c->core);
+    size_t len = 0;
+    uint8_t *token = quic_conn_take_token(c->core, &len);
+    if (token != NULL && peer != NULL)
+        sessions_put(&c->ep->tokens, peer, NULL, 0, token, len);
+    else
+        free(token);
+}
+
 static unsigned news_of(uint32_t events) {
     static const struct {
         uint32_t event;
@@ -102,6 +112,8 @@ static void connection_events(iroh_connection *c, uint32_t events) {
     iroh_endpoint *ep = c->ep;
     if ((events & CONN_SESSION) != 0)
         remember_session(c);
+    if ((events & CONN_TOKEN) != 0)
+        remember_token(c);
     if ((events & CONN_CONNECTED) != 0 && !c->claimed) {
         list_push_back(&ep->acceptable, &c->queue);
         wait_fire(ep, &ep->waiters, IROH_POLL_ACCEPT_BI);

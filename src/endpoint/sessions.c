@@ -66,7 +66,7 @@ void sessions_put(session_cache *c, const uint8_t peer[static 32], const uint8_t
 
 static bool entry_matches(const session_entry *e, const uint8_t peer[static 32], const uint8_t *alpn, size_t alpn_len) {
     return memcmp(e->peer, peer, sizeof e->peer) == 0 && e->alpn_len == alpn_len &&
-           memcmp(e->alpn, alpn, alpn_len) == 0;
+           (alpn_len == 0 || memcmp(e->alpn, alpn, alpn_len) == 0);
 }
 
 uint8_t *sessions_take(session_cache *c, const uint8_t peer[static 32], const uint8_t *alpn, size_t alpn_len,

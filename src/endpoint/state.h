@@ -103,7 +103,7 @@ struct iroh_endpoint {
     logger log;
     iroh_secret_key secret;
     iroh_public_key id;
-    session_cache sessions;
+    session_cache sessions, tokens;
     int keylog_fd;   // -1: none
     char *qlog_dir;  // null: none
 

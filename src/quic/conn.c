@@ -394,3 +394,11 @@ uint8_t *quic_conn_take_session(quic_conn *c, size_t *len) {
     c->session_len = 0;
     return blob;
 }
+
+uint8_t *quic_conn_take_token(quic_conn *c, size_t *len) {
+    uint8_t *token = c->new_token;
+    *len = c->new_token_len;
+    c->new_token = NULL;
+    c->new_token_len = 0;
+    return token;
+}

@@ -58,7 +58,8 @@ enum {
     CONN_DATAGRAM_ROOM = 128,  // the send queue took something off
     CONN_SESSION = 256,        // quic_conn_take_session has a session for later resumption
     CONN_EARLY_REJECTED = 512,
-    CONN_PATH = 1024,  // quic_conn_next_path_event has something
+    CONN_PATH = 1024,   // quic_conn_next_path_event has something
+    CONN_TOKEN = 2048,  // quic_conn_take_token has one for a later connection
 };
 
 typedef struct quic_close_info {
@@ -204,8 +205,13 @@ size_t quic_conn_candidates(const quic_conn *c, addr *out, size_t room);  // of 
 // Client: both sides probe each other's candidates now; paths open to those that answer, as backups.
 int quic_conn_start_round(quic_conn *c, uint64_t now);
 
-// What a later connection to the same peer can start from: TLS session, remembered parameters, address token. One
-// opaque string; the caller frees it with free(). Null when there is none (any more).
+// What a later connection to the same peer can start from: TLS session and remembered parameters. One opaque string; the
+// caller frees it with free(). Null when there is none (any more).
 uint8_t *quic_conn_take_session(quic_conn *c, size_t *len);
+
+// Client: the newest token with which the server will believe our address at once in a later connection, each used once
+// (RFC 9000, section 8.1.3). It may come at any time and goes with any session or none. The caller frees it with free().
+// Null when there is none (any more).
+uint8_t *quic_conn_take_token(quic_conn *c, size_t *len);
 
 #endif

@@ -84,6 +84,7 @@ static int on_new_token(quic_conn *c, quic_received *r, const quic_frame *f) {
     free(c->new_token);
     c->new_token = copy;
     c->new_token_len = f->new_token.len;
+    quic_conn_event(c, CONN_TOKEN);
     return 0;
 }
 

@@ -106,21 +106,25 @@ static void own_params(const quic_conn *c, quic_params *p) {
     quic_endpoint_reset_token_for(c->ep, c->scid.bytes, p->reset_token);
 }
 
-// A resumed session brings the limits that early data must keep to, and the address token.
-static int client_resume(quic_conn *c, const quic_connect_config *connect, quic_session *s, bool *has_session) {
-    *has_session = connect->session != NULL && quic_session_decode(connect->session, connect->session_len, s);
-    if (!*has_session)
+// The address token of an earlier connection: in every Initial.
+static int client_token(quic_conn *c, const uint8_t *token, size_t len) {
+    if (len == 0 || len > QUIC_PEER_TOKEN_MAX)
         return 0;
-    c->hs->remembered = s->params;
-    c->hs->want_early = connect->early;
-    if (s->token_len == 0 || s->token_len > QUIC_PEER_TOKEN_MAX)
-        return 0;
-    c->hs->token = malloc(s->token_len);
+    c->hs->token = malloc(len);
     if (c->hs->token == NULL)
         return IROH_ERR_NOMEM;
-    memcpy(c->hs->token, s->token, s->token_len);
-    c->hs->token_len = s->token_len;
+    memcpy(c->hs->token, token, len);
+    c->hs->token_len = len;
     return 0;
+}
+
+// A resumed session brings the limits that early data must keep to.
+static bool client_resume(quic_conn *c, const quic_connect_config *connect, quic_session *s) {
+    if (connect->session == NULL || !quic_session_decode(connect->session, connect->session_len, s))
+        return false;
+    c->hs->remembered = s->params;
+    c->hs->want_early = connect->early;
+    return true;
 }
 
 // The ClientHello is out: with 0-RTT keys the remembered limits hold until the real ones come.
@@ -144,7 +148,8 @@ int quic_conn_tls_start(quic_conn *c, const quic_conn_new_config *config, uint64
     quic_session session = {0};
     bool has_session = false;
     if (c->role == QUIC_CLIENT) {
-        int r = client_resume(c, config->connect, &session, &has_session);
+        has_session = client_resume(c, config->connect, &session);
+        int r = client_token(c, config->connect->token, config->connect->token_len);
         if (r != 0)
             return r;
     }
@@ -213,7 +218,7 @@ static void apply_params(quic_conn *c) {
     if (theirs != 0 && (c->idle_timeout == 0 || theirs < c->idle_timeout))
         c->idle_timeout = theirs;
     quic_path_config config = quic_conn_path_config(c);
-    quic_mtud_set_upper(&c->path->mtud, config.mtu_max);
+    quic_mtud_set_upper(&c->path->mtud, quic_path_mtu_max(&config, &c->path->remote));
 }
 
 static void log_params(quic_conn *c, uint64_t now) {

@@ -124,7 +124,6 @@ static void put_data(quic_conn *c, quic_path *p, quic_open_packet *k, bool early
     if (!early)
         quic_open_packet_put_crypto(k, &c->crypto);
     if (!early && c->state == CONN_OPEN) {
-        // Beside the session tickets, so that whoever stores those has the token too.
         put_new_tokens(c, b, now);
         quic_conn_put_control(c, p, b);
         quic_conn_put_cids(c, b);

@@ -1,15 +1,15 @@
 // What a client keeps of a connection for the next one to the same peer, as one string:
-//   version u8 = 1 | TLS session: varint length, bytes | address token: varint length, bytes | transport parameters
+//   version u8 = 2 | TLS session: varint length, bytes | transport parameters
 #include <stdlib.h>
 
 #include "quic/conn_state.h"
 
-#define SESSION_VERSION 1
+#define SESSION_VERSION 2
 
 uint8_t *quic_session_encode(const quic_conn *c, size_t *len) {
     if (c->session == NULL)
         return NULL;
-    size_t room = 1 + 2 * VARINT_SIZE_MAX + c->session_len + c->new_token_len + QUIC_PARAMS_MAX;
+    size_t room = 1 + VARINT_SIZE_MAX + c->session_len + QUIC_PARAMS_MAX;
     uint8_t *out = malloc(room);
     if (out == NULL)
         return NULL;
@@ -19,8 +19,6 @@ uint8_t *quic_session_encode(const quic_conn *c, size_t *len) {
     writer_u8(&w, SESSION_VERSION);
     writer_varint(&w, c->session_len);
     writer_bytes(&w, c->session, c->session_len);
-    writer_varint(&w, c->new_token_len);
-    writer_bytes(&w, c->new_token, c->new_token_len);
     int n = quic_params_encode(&remembered, QUIC_SERVER, NULL, w.p, writer_left(&w));
     if (w.failed || n < 0) {
         free(out);
@@ -36,8 +34,6 @@ bool quic_session_decode(const uint8_t *bytes, size_t len, quic_session *out) {
         return false;
     out->tls_len = (size_t)reader_varint(&r);
     out->tls = reader_bytes(&r, out->tls_len);
-    out->token_len = (size_t)reader_varint(&r);
-    out->token = reader_bytes(&r, out->token_len);
     if (r.failed)
         return false;
     return quic_params_decode(&out->params, QUIC_SERVER, r.p, reader_left(&r)) == 0;

@@ -273,8 +273,6 @@ uint8_t *quic_session_encode(const quic_conn *c, size_t *len);
 typedef struct quic_session {
     const uint8_t *tls;
     size_t tls_len;
-    const uint8_t *token;
-    size_t token_len;
     quic_params params;
 } quic_session;
 bool quic_session_decode(const uint8_t *bytes, size_t len, quic_session *out);

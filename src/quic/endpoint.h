@@ -77,7 +77,9 @@ typedef struct quic_connect_config {
     size_t alpn_count;
     const uint8_t *session;  // of quic_conn_take_session; null: none
     size_t session_len;
-    bool early;  // send 0-RTT data if the session allows it
+    bool early;            // send 0-RTT data if the session allows it
+    const uint8_t *token;  // of quic_conn_take_token; null: none
+    size_t token_len;
 } quic_connect_config;
 
 int quic_endpoint_connect(quic_endpoint *ep, const quic_connect_config *config, uint64_t now, quic_conn **out);

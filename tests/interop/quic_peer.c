@@ -271,6 +271,7 @@ int main(int argc, char **argv) {
     quic_endpoint_free(p.core);
     close_sockets(&p);
     free(p.session);
+    free(p.token);
     free(p.rx);
     free(p.tx);
     return r == 0 ? 0 : 1;

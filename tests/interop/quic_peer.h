@@ -63,6 +63,8 @@ typedef struct quic_peer {
     quic_conn *conn;   // the newest, null: none
     uint8_t *session;
     size_t session_len;
+    uint8_t *token;
+    size_t token_len;
     list_link transfers;
     pattern data;
     bool ended;  // standard input is over

@@ -221,6 +221,16 @@ static void take_session(quic_peer *p, quic_conn *c) {
     p->session_len = len;
 }
 
+static void take_token(quic_peer *p, quic_conn *c) {
+    size_t len;
+    uint8_t *token = quic_conn_take_token(c, &len);
+    if (token == NULL)
+        return;
+    free(p->token);
+    p->token = token;
+    p->token_len = len;
+}
+
 static void conn_events(quic_peer *p, quic_conn *c, uint32_t events) {
     quic_path_event e;
     quic_stream *s;
@@ -230,6 +240,8 @@ static void conn_events(quic_peer *p, quic_conn *c, uint32_t events) {
         tell_path(c, &e);
     if ((events & CONN_SESSION) != 0)
         take_session(p, c);
+    if ((events & CONN_TOKEN) != 0)
+        take_token(p, c);
     while ((events & CONN_INCOMING_BIDI) != 0 && (s = quic_streams_accept(quic_conn_streams(c), true)) != NULL)
         (void)transfer_add(p, c, s);
     if ((events & CONN_CLOSED) != 0)
@@ -276,12 +288,15 @@ int quic_peer_connect(quic_peer *p, uint64_t early) {
         .session = p->session,
         .session_len = p->session_len,
         .early = early > 0,
+        .token = p->token,
+        .token_len = p->token_len,
     };
     quic_conn *c;
     int r = quic_endpoint_connect(p->core, &config, sys_now(), &c);
     free(p->session);
-    p->session = NULL;
-    p->session_len = 0;
+    free(p->token);
+    p->session = p->token = NULL;
+    p->session_len = p->token_len = 0;
     if (r != 0)
         return r;
     quic_conn_set_user(c, must(calloc(1, sizeof(qp_conn))));

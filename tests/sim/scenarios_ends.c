@@ -207,7 +207,18 @@ static void race(sim_world *w) {
     run_to_end(w);
 }
 
-// An address token from the first connection saves the second one the Retry; without it there is one.
+// The server gives another token now; that of the handshake is lost.
+static void give_token_later(sim_world *w, sim_transfer *t) {
+    free(t->token);
+    t->token = NULL;
+    quic_conn *c = server_conn(w);
+    c->new_tokens_wanted = 1;
+    quic_conn_wake(c);
+    (void)sim_run(w, never, 5 * NS_PER_S);
+}
+
+// An address token from the first connection saves the second one the Retry, whether it came with the session or long after
+// it, and whether the session is resumed or not; without it there is one.
 static void retry_and_tokens(sim_world *w) {
     sim_link l = plain_link();
     pair(w, &l);
@@ -218,15 +229,18 @@ static void retry_and_tokens(sim_world *w) {
     if (w->nodes[1].retries == 0)
         sim_fail(w, "no Retry");
     (void)sim_run(w, never, 5 * NS_PER_S);
+    if (w->failure[0] == '\0' && sim_below(&w->rng, 2) == 0)
+        give_token_later(w, &transfers[0]);
     sim_transfer first = transfers[0];
-    if (first.session == NULL) {
-        sim_fail(w, "no session");
+    if (first.session == NULL || first.token == NULL) {
+        sim_fail(w, "no session, or no token");
         return;
     }
     sim_transfer_close(&transfers[0]);
     (void)sim_run(w, all_gone, 60 * NS_PER_S);
     uint64_t retries = w->nodes[1].retries;
-    sim_transfer_start(&transfers[0], &w->nodes[0], &w->nodes[1], 2, 5000, first.session, first.session_len, false);
+    bool resume = sim_below(&w->rng, 2) == 0;
+    sim_transfer_again(&transfers[0], &w->nodes[0], &w->nodes[1], 2, 5000, &first, resume);
     if (!sim_run(w, all_done, LIMIT))
         sim_fail(w, "second transfer not done");
     if (w->nodes[1].retries != retries)

@@ -216,6 +216,16 @@ static void take_session(sim_transfer *t) {
     t->session_len = len;
 }
 
+static void take_token(sim_transfer *t) {
+    size_t len;
+    uint8_t *token = quic_conn_take_token(t->conn, &len);
+    if (token == NULL)
+        return;
+    free(t->token);
+    t->token = token;
+    t->token_len = len;
+}
+
 static void restart_streams(sim_transfer *t) {
     for (size_t i = 0; i < t->opened; i++) {
         quic_stream *st = t->streams[i].stream;
@@ -246,6 +256,8 @@ static void client_event(sim_node *n, quic_conn *c, uint32_t events) {
     }
     if ((events & CONN_SESSION) != 0)
         take_session(t);
+    if ((events & CONN_TOKEN) != 0)
+        take_token(t);
     if ((events & CONN_CONNECTED) != 0)
         t->connected = true;
     if (t->connected || quic_conn_can_send_early(c))
@@ -291,6 +303,17 @@ void sim_transfer_dial(sim_transfer *t, sim_node *from, sim_node *to, const addr
     dial(t, from, to, &connect, count, size);
 }
 
+void sim_transfer_again(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
+                        const sim_transfer *first, bool resume) {
+    const quic_connect_config connect = {.remotes = &to->address,
+                                         .remote_count = 1,
+                                         .session = resume ? first->session : NULL,
+                                         .session_len = first->session_len,
+                                         .token = first->token,
+                                         .token_len = first->token_len};
+    dial(t, from, to, &connect, count, size);
+}
+
 void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
                         const uint8_t *session, size_t session_len, bool early) {
     const quic_connect_config connect = {
@@ -315,4 +338,5 @@ void sim_transfer_close(sim_transfer *t) {
 
 void sim_transfer_dispose(sim_transfer *t) {
     free(t->session);
+    free(t->token);
 }

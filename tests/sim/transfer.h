@@ -29,6 +29,8 @@ typedef struct sim_transfer {
     uint64_t datagrams;  // that came back
     uint8_t *session;    // newest, freed by transfer_dispose
     size_t session_len;
+    uint8_t *token;  // newest, likewise
+    size_t token_len;
 } sim_transfer;
 
 // Makes the node echo every stream of every connection.
@@ -37,6 +39,9 @@ void sim_echo_server(sim_node *n);
 // Dials `to` and moves `count` streams of up to `size` bytes each (sizes vary with the seed).
 void sim_transfer_start(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
                         const uint8_t *session, size_t session_len, bool early);
+// The same with the token of an earlier one, and its session if `resume`; no early data.
+void sim_transfer_again(sim_transfer *t, sim_node *from, sim_node *to, size_t count, uint64_t size,
+                        const sim_transfer *first, bool resume);
 // The same to these addresses of `to`.
 void sim_transfer_dial(sim_transfer *t, sim_node *from, sim_node *to, const addr *remotes, size_t remote_count,
                        size_t count, uint64_t size);

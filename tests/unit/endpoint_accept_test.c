@@ -150,23 +150,62 @@ static void at_most_max_incoming_wait_for_accept(void **state) {
     iroh_endpoint_free(server);
 }
 
-// A connection from which the client learned how to resume.
-static void meet_once(iroh_endpoint *server, iroh_endpoint *client) {
-    iroh_connection *c = duo_connect(client, server), *s = NULL;
+// A stream from the server that came to its end has brought tickets and tokens along.
+static void hear(iroh_connection *c, iroh_connection *s) {
     iroh_stream *out = NULL, *in = NULL;
     uint8_t byte = 1;
-    assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &s), 0);
-    // A stream from the server that came to its end has brought the tickets along.
     assert_int_equal(iroh_connection_open_uni(s, LONG_MS, &out), 0);
     assert_int_equal(iroh_stream_write_all(out, &byte, 1, LONG_MS, NULL), 0);
     assert_int_equal(iroh_stream_finish(out), 0);
     assert_int_equal(iroh_connection_accept_uni(c, LONG_MS, &in), 0);
     assert_int_equal(iroh_stream_read_exact(in, &byte, 1, LONG_MS, NULL), 0);
-    assert_false(iroh_connection_resumed(c));
     iroh_stream_free(out);
     iroh_stream_free(in);
+}
+
+// A connection from which the client learned how to resume.
+static void meet_once(iroh_endpoint *server, iroh_endpoint *client) {
+    iroh_connection *c = duo_connect(client, server), *s = NULL;
+    assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &s), 0);
+    hear(c, s);
+    assert_false(iroh_connection_resumed(c));
     iroh_connection_free(c);
     iroh_connection_free(s);
+}
+
+// One attempt with protocol `alpn`, let in; both ends of it. Returns whether the server believed the address at once.
+static bool let_in(iroh_endpoint *server, iroh_endpoint *client, const char *alpn, iroh_connection **c,
+                   iroh_connection **s) {
+    iroh_incoming *in = NULL;
+    assert_int_equal(duo_dial(client, server, alpn, NULL, 0, c), 0);
+    assert_int_equal(iroh_endpoint_next_incoming(server, LONG_MS, &in), 0);
+    bool validated = iroh_incoming_validated(in);
+    assert_int_equal(iroh_incoming_accept(in, s), 0);
+    assert_int_equal(iroh_connection_handshake(*c, LONG_MS), 0);
+    assert_int_equal(iroh_connection_handshake(*s, LONG_MS), 0);
+    return validated;
+}
+
+// A session is for one protocol, a token for all.
+static void address_token_serves_another_protocol(void **state) {
+    (void)state;
+    static const iroh_slice alpns[] = {{"a", 1}, {"b", 1}};
+    iroh_endpoint_config config;
+    duo_config(&config, OWN_THREAD);
+    config.alpns = alpns;
+    config.alpn_count = 2;
+    iroh_endpoint *server = duo_bind(&config), *client = duo_default(OWN_THREAD);
+    iroh_connection *c = NULL, *s = NULL;
+    assert_false(let_in(server, client, "a", &c, &s));
+    hear(c, s);
+    iroh_connection_free(c);
+    iroh_connection_free(s);
+    assert_true(let_in(server, client, "b", &c, &s));
+    assert_false(iroh_connection_resumed(c));
+    iroh_connection_free(c);
+    iroh_connection_free(s);
+    iroh_endpoint_free(client);
+    iroh_endpoint_free(server);
 }
 
 static void early_data_arrives_with_the_first_flight(void **state) {
@@ -247,6 +286,7 @@ int main(void) {
         cmocka_unit_test(endpoint_without_protocols_refuses),
         cmocka_unit_test(server_prefers_among_the_offered_protocols),
         cmocka_unit_test(at_most_max_incoming_wait_for_accept),
+        cmocka_unit_test(address_token_serves_another_protocol),
         cmocka_unit_test(early_data_arrives_with_the_first_flight),
         cmocka_unit_test(early_data_for_a_server_that_forgot_is_rejected),
     };

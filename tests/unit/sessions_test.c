@@ -49,6 +49,22 @@ static void newest_comes_first_and_only_once(void **state) {
     assert_int_equal(c.count, 0);
 }
 
+static void without_a_protocol_the_peer_alone_counts(void **state) {
+    (void)state;
+    session_cache c;
+    uint8_t key[32] = {1}, other[32] = {2};
+    size_t len = 0;
+    sessions_init(&c);
+    sessions_put(&c, key, NULL, 0, malloc(3), 3);
+    assert_null(sessions_take(&c, other, NULL, 0, &len));
+    uint8_t *bytes = sessions_take(&c, key, NULL, 0, &len);
+    assert_non_null(bytes);
+    assert_int_equal(len, 3);
+    free(bytes);
+    assert_null(sessions_take(&c, key, NULL, 0, &len));
+    sessions_dispose(&c);
+}
+
 static void a_peer_has_no_more_than_its_share(void **state) {
     (void)state;
     session_cache c;
@@ -79,6 +95,7 @@ static void the_store_is_bounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(newest_comes_first_and_only_once),
+        cmocka_unit_test(without_a_protocol_the_peer_alone_counts),
         cmocka_unit_test(a_peer_has_no_more_than_its_share),
         cmocka_unit_test(the_store_is_bounded),
     };
