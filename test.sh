@@ -59,7 +59,9 @@ run_format() {
         echo "skip format: needs clang-format 14, found ${version:-none}" | tee "$results/format.log"
         return
     fi
-    mapfile -t files < <(git ls-files '*.[ch]')
+    # Without a checkout, as in an archive of the sources, everything there is.
+    mapfile -t files < <(git ls-files '*.[ch]' 2>/dev/null | grep . ||
+        find apps bench examples fuzz include src tests -name '*.[ch]')
     if clang-format --dry-run -Werror "${files[@]}" >"$results/format.out" 2>&1; then
         echo "ok format" | tee "$results/format.log"
     else
@@ -149,7 +151,11 @@ run_relay_server() {
     fi
 }
 
-./scripts/install-deps.sh test || echo "FAIL install-deps: see above" | tee -a "$results/build.log"
+case " ${parts[*]} " in
+*' interop '*) needed=all ;;
+*) needed=test ;;
+esac
+./scripts/install-deps.sh $needed || echo "FAIL install-deps: see above" | tee -a "$results/build.log"
 build dev
 for part in "${parts[@]}"; do
     case $part in

@@ -2,17 +2,19 @@
 # Installs what is missing, and nothing else, on Debian 12 or 13. Needs root or sudo only if something is missing.
 #
 # usage: scripts/install-deps.sh [build|test|all]        build (default): compiler and libraries; test: and the tools of
-#                                                        ./test.sh; all: the same as test
+#                                                        ./test.sh but for its interop part; all: and that
 set -eu
 
-build="gcc libc6-dev cmake ninja-build pkgconf libgnutls28-dev nettle-dev libsodium-dev libssl-dev libuv1-dev libidn2-dev libcurl4-gnutls-dev libsqlite3-dev
-       libqrencode-dev"
-test="libcmocka-dev libjansson-dev clang clang-format python3 python3-venv python3-cryptography git ca-certificates
-      chromium-headless-shell"
+build="gcc libc6-dev cmake ninja-build pkgconf libgnutls28-dev nettle-dev libsodium-dev libssl-dev libuv1-dev libidn2-dev
+       libcurl4-gnutls-dev libsqlite3-dev libqrencode-dev"
+test="libcmocka-dev libjansson-dev clang clang-format python3 git"
+interop="python3-venv python3-cryptography ca-certificates chromium-headless-shell"
 
-case ${1:-build} in
+part=${1:-build}
+case $part in
 build) wanted=$build ;;
-test | all) wanted="$build $test" ;;
+test) wanted="$build $test" ;;
+all) wanted="$build $test $interop" ;;
 *)
     sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
     exit 2
@@ -66,11 +68,13 @@ install_missing() {
 # shellcheck disable=SC2086
 install_missing $wanted
 
-if [ "$wanted" != "$build" ]; then
-    # A Node of any origin will do; so the command counts, not the package.
-    command -v node >/dev/null || install_missing nodejs
-    command -v npm >/dev/null || install_missing npm
+if [ "$part" != build ]; then
     # libFuzzer and the sanitizers of whatever version `clang` is here.
     version=$(clang --version | sed -n 's/.*clang version \([0-9]*\).*/\1/p')
     install_missing "libclang-rt-$version-dev"
+fi
+if [ "$part" = all ]; then
+    # A Node of any origin will do; so the command counts, not the package.
+    command -v node >/dev/null || install_missing nodejs
+    command -v npm >/dev/null || install_missing npm
 fi
