@@ -143,6 +143,8 @@ size_t quic_open_packet_finish(quic_conn *c, quic_path *p, quic_open_packet *k, 
         c->keys.sealed++;
     if (p->ecn_state != PATH_ECN_FAILED && !k->unmarked)
         k->b.flags |= SENT_ECT;
+    if (k->type == QUIC_0RTT)
+        k->b.flags |= SENT_EARLY;
     quic_sent_add(&k->space->sent, now, (uint16_t)len, k->b.flags, p->generation, k->b.frames);
     k->open = false;
     c->packets_sent++;

@@ -19,6 +19,7 @@ typedef struct frame_origin {
     quic_conn *c;
     quic_path *path;
     quic_space_id space;
+    uint64_t now;  // for log_packet_lost alone
 } frame_origin;
 
 quic_space *quic_conn_space(quic_conn *c, quic_path *path, quic_space_id id) {
@@ -161,15 +162,26 @@ static void report_loss(quic_conn *c, quic_path *p, const quic_loss_result *lost
     if (p->cc.events != events)
         p->event_lost = 0;
     p->event_lost += lost->lost_packets;
-    quic_qlog_packets_lost(c->qlog, now, p->id, lost->lost_packets, lost->lost_bytes);
+}
+
+static void log_packet_lost(void *user, const quic_sent_packet *p, uint64_t pn, bool by_time) {
+    const frame_origin *o = user;
+    quic_packet_type type = o->space == QUIC_SPACE_INITIAL     ? QUIC_INITIAL
+                            : o->space == QUIC_SPACE_HANDSHAKE ? QUIC_HANDSHAKE
+                            : (p->flags & SENT_EARLY) != 0     ? QUIC_0RTT
+                                                               : QUIC_1RTT;
+    const quic_qlog_packet packet = {.type = type, .path = o->path->id, .pn = pn, .len = p->size};
+    quic_qlog_packet_lost(o->c->qlog, o->now, &packet, (p->flags & SENT_MTU_PROBE) != 0, by_time);
 }
 
 static void detect_loss(quic_conn *c, quic_path *p, quic_space_id id, uint64_t now) {
     quic_space *s = quic_conn_space(c, p, id);
-    frame_origin o = {.c = c, .path = p, .space = id};
+    frame_origin o = {.c = c, .path = p, .space = id, .now = now};
+    const quic_loss_listener listener = {
+        .packet = c->qlog != NULL ? log_packet_lost : NULL, .frame = frame_lost, .user = &o};
     quic_loss_result lost = {0};
     quic_sent_detect_loss(&s->sent, now, quic_rtt_loss_delay(&p->rtt), p->generation, quic_endpoint_frames(c->ep),
-                          frame_lost, &o, &lost);
+                          &listener, &lost);
     report_loss(c, p, &lost, now);
 }
 

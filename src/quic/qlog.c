@@ -126,13 +126,14 @@ void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, const quic_qlog_packet
 
 // --- Recovery
 
-void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint32_t path, uint64_t packets, uint64_t bytes) {
+void quic_qlog_packet_lost(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet, bool mtu_probe, bool by_time) {
     if (q == NULL)
         return;
-    qlog_text *t = begin_event(q, now, "recovery:packets_lost");
-    qlog_text_u64(t, "path_id", path);
-    qlog_text_u64(t, "packets", packets);
-    qlog_text_u64(t, "bytes", bytes);
+    qlog_text *t = begin_event(q, now, "recovery:packet_lost");
+    write_header(t, packet);
+    if (mtu_probe)
+        qlog_text_bool(t, "is_mtu_probe_packet", true);
+    qlog_text_string(t, "trigger", by_time ? "time_threshold" : "reordering_threshold");
     end_event(t);
 }
 

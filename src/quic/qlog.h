@@ -51,8 +51,8 @@ static inline void quic_qlog_packet_received(quic_qlog *q, uint64_t now, const q
 
 // `trigger`: a word of the schema, such as "payload_decrypt_error", "duplicate", "key_unavailable".
 void quic_qlog_packet_dropped(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet, const char *trigger);
-// Of one loss event on a path; an event of our own, since the schema knows single packets only.
-void quic_qlog_packets_lost(quic_qlog *q, uint64_t now, uint32_t path, uint64_t packets, uint64_t bytes);
+// `mtu_probe`: its loss says nothing about congestion. `by_time`: it is too old; false: too many later ones arrived.
+void quic_qlog_packet_lost(quic_qlog *q, uint64_t now, const quic_qlog_packet *packet, bool mtu_probe, bool by_time);
 void quic_qlog_metrics(quic_qlog *q, uint64_t now, uint32_t path, const quic_rtt *rtt, uint64_t window,
                        uint64_t in_flight);
 

@@ -274,8 +274,7 @@ int quic_sent_ack(quic_sent *s, const quic_ack_frame *ack, uint32_t generation, 
 typedef struct loss_run {
     quic_sent *s;
     pool *frames;
-    quic_sent_frame_fn lost;
-    void *user;
+    const quic_loss_listener *listener;
     quic_loss_result *result;
     uint64_t now;
     uint64_t stretch;  // sending time of the first ack-eliciting packet of this stretch
@@ -314,11 +313,19 @@ static void report_stamped(const loss_run *run, const quic_sent_packet *p, uint6
     s->lost(s->lost_user, &loss);
 }
 
+static void report_packet(const loss_run *run, const quic_sent_packet *p, uint64_t pn) {
+    const quic_loss_listener *l = run->listener;
+    run->result->lost_packets++;
+    if (l->packet != NULL)
+        l->packet(l->user, p, pn, run->s->largest_acked - pn < SENT_PACKET_THRESHOLD);
+}
+
 static void lose(loss_run *run, quic_sent_packet *p, uint64_t pn) {
     quic_loss_result *r = run->result;
     settle(run->s, p);
     p->state = SENT_LOST;
-    r->lost_packets += (p->flags & (SENT_ACK_ELICITING | SENT_IN_FLIGHT)) != 0;
+    if ((p->flags & (SENT_ACK_ELICITING | SENT_IN_FLIGHT)) != 0)
+        report_packet(run, p, pn);
     if (counts(run->s, p)) {
         if ((p->flags & SENT_MTU_PROBE) == 0) {
             count_congestion(run, p, pn);
@@ -328,7 +335,7 @@ static void lose(loss_run *run, quic_sent_packet *p, uint64_t pn) {
             r->mtu_probe = p->size;
         }
     }
-    report(p, pn, run->frames, run->lost, run->user);
+    report(p, pn, run->frames, run->listener->frame, run->listener->user);
 }
 
 // When the packet is to be given up at the latest; 0: now.
@@ -339,13 +346,13 @@ static uint64_t lost_at(const quic_sent *s, const quic_sent_packet *p, uint64_t 
 }
 
 void quic_sent_detect_loss(quic_sent *s, uint64_t now, uint64_t time_threshold, uint32_t generation, pool *frames,
-                           quic_sent_frame_fn lost, void *user, quic_loss_result *result) {
+                           const quic_loss_listener *listener, quic_loss_result *result) {
     *result = (quic_loss_result){0};
     quic_sent_follow(s, generation);
     s->loss_time = TIME_NEVER;
     if (s->largest_acked == QUIC_PN_NONE)
         return;
-    loss_run run = {.s = s, .frames = frames, .lost = lost, .user = user, .result = result, .now = now};
+    loss_run run = {.s = s, .frames = frames, .listener = listener, .result = result, .now = now};
     uint64_t first = QUIC_PN_NONE;  // that stays outstanding
     for (uint64_t pn = s->first; pn < s->largest_acked; pn++) {
         quic_sent_packet *p = at(s, pn);

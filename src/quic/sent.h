@@ -35,6 +35,7 @@ enum {
     SENT_MTU_PROBE = 4,  // its loss says nothing about congestion
     SENT_ECT = 8,
     SENT_APP_LIMITED = 16,
+    SENT_EARLY = 32,  // 0-RTT
 };
 
 typedef struct quic_sent_packet {
@@ -141,10 +142,18 @@ typedef struct quic_loss_result {
     uint64_t largest_lost_pn;                  // the highest number of that size
 } quic_loss_result;
 
+// Who wants to know what was lost: each packet that counts in lost_packets, in rising order, and after it its frames. Either
+// may be null. `by_time`: not because SENT_PACKET_THRESHOLD later ones arrived.
+typedef struct quic_loss_listener {
+    void (*packet)(void *user, const quic_sent_packet *p, uint64_t pn, bool by_time);
+    quic_sent_frame_fn frame;
+    void *user;
+} quic_loss_listener;
+
 // Declares lost what is 3 packets or `time_threshold` ns older than the largest acknowledged, and sets loss_time
 // (RFC 9002, section 6.1). `*result` is overwritten.
 void quic_sent_detect_loss(quic_sent *s, uint64_t now, uint64_t time_threshold, uint32_t generation, pool *frames,
-                           quic_sent_frame_fn lost, void *user, quic_loss_result *result);
+                           const quic_loss_listener *listener, quic_loss_result *result);
 
 // Declares everything outstanding lost (keys discarded, 0-RTT rejected, path gone, Retry) and gives the memory back.
 // Nothing counts as congestion. `lost` may be null: then the frames are only freed.

@@ -18,6 +18,7 @@
 #define RECORD_START '\x1e'
 #define PATHS 2
 #define TRANSFER 400000  // bytes
+#define MTU 1400         // bytes: larger datagrams vanish
 
 enum { CLIENT = 0, SERVER = 1, SIDES = 2 };
 
@@ -65,7 +66,7 @@ static void run(sim_world *w, uint64_t ms) {
 }
 
 static void set_up(sim_world *w) {
-    const sim_link line = {.delay = 5 * NS_PER_MS, .corrupt = 200};
+    const sim_link line = {.delay = 5 * NS_PER_MS, .corrupt = 200, .mtu = MTU};
     quic_endpoint_config config;
     quic_endpoint_config_default(&config);
     config.qlog = begin;
@@ -212,7 +213,7 @@ static void events_have_known_names_and_rising_times(void **state) {
         "transport:packet_dropped",
         "transport:parameters_set",
         "recovery:metrics_updated",
-        "recovery:packets_lost",
+        "recovery:packet_lost",
         "connectivity:connection_started",
         "connectivity:connection_state_updated",
         "connectivity:connection_closed",
@@ -309,6 +310,48 @@ static void what_one_side_received_the_other_sent(void **state) {
         assert_true(count[path] > 0);
 }
 
+static const json_t *sent_before(const diary *d, size_t end, const json_t *header) {
+    for (size_t i = 1; i < end; i++) {
+        const json_t *sent = data_of(d, i, "transport:packet_sent");
+        if (sent != NULL && json_equal(json_object_get(sent, "header"), header))
+            return sent;
+    }
+    return NULL;
+}
+
+static bool lost_before(const diary *d, size_t end, const json_t *header) {
+    for (size_t i = 1; i < end; i++) {
+        const json_t *lost = data_of(d, i, "recovery:packet_lost");
+        if (lost != NULL && json_equal(json_object_get(lost, "header"), header))
+            return true;
+    }
+    return false;
+}
+
+static void lost_packets_are_told_once_with_the_reason(void **state) {
+    (void)state;
+    static const char *const triggers[] = {"reordering_threshold", "time_threshold", NULL};
+    size_t probes = 0, others = 0;
+    for (size_t side = 0; side < SIDES; side++) {
+        const diary *d = &diaries[side];
+        for (size_t i = 1; i < json_array_size(d->records); i++) {
+            const json_t *lost = data_of(d, i, "recovery:packet_lost");
+            if (lost == NULL)
+                continue;
+            const json_t *header = object_at(lost, "header"), *sent = sent_before(d, i, header);
+            assert_non_null(sent);
+            assert_true(json_equal(object_at(lost, "raw"), object_at(sent, "raw")));
+            assert_false(lost_before(d, i, header));
+            assert_true(one_of(triggers, text_at(lost, "trigger")));
+            bool probe = json_is_true(json_object_get(lost, "is_mtu_probe_packet"));
+            assert_int_equal(probe, number_at(object_at(lost, "raw"), "length") > MTU);
+            probes += probe;
+            others += !probe;
+        }
+    }
+    assert_true(probes > 0 && others > 0);
+}
+
 static bool has_frame(const json_t *packet, const char *type, size_t *acked_paths) {
     const json_t *frames = json_object_get(packet, "frames");
     bool found = false;
@@ -392,6 +435,7 @@ int main(void) {
         cmocka_unit_test(packets_have_header_size_and_frames),
         cmocka_unit_test(numbers_rise_on_each_path),
         cmocka_unit_test(what_one_side_received_the_other_sent),
+        cmocka_unit_test(lost_packets_are_told_once_with_the_reason),
         cmocka_unit_test(close_acknowledges_what_came_on_every_path),
         cmocka_unit_test(metrics_name_their_path),
         cmocka_unit_test(corrupted_packets_are_dropped),

@@ -19,7 +19,7 @@
 #define STEP 16           // bytes by which what is said grows
 #define ACKED_AT_ONCE 20  // datagrams: more than a receiver waits for before it acknowledges them
 #define ENDLESS                                                                                                        \
-    (1u << 20)  // bytes: within what a stream takes at once, and more than leaves in the round trips of a search
+    (1u << 20)  // bytes: what a stream takes at once; more than leaves while larger datagrams are looked for
 
 // --- A server that reads and says nothing
 

@@ -29,7 +29,9 @@ typedef struct model {
     uint32_t generation;
     uint64_t now;
     uint64_t rng;
-    int expected;  // what the next reports say: ACKED or LOST
+    int expected;        // what the next reports say: ACKED or LOST
+    uint64_t told;       // lost packets reported in this pass
+    uint64_t last_told;  // the highest of them
 } model;
 
 static void model_report(void *user, const quic_sent_frame *f, uint64_t pn) {
@@ -40,6 +42,20 @@ static void model_report(void *user, const quic_sent_frame *f, uint64_t pn) {
     assert_true(p->frames > 0);
     assert_int_equal(p->fate, m->expected);
     p->frames--;
+}
+
+static void model_packet_lost(void *user, const quic_sent_packet *p, uint64_t pn, bool by_time) {
+    model *m = user;
+    assert_true(pn < m->count);
+    const model_packet *own = &m->packets[pn];
+    assert_int_equal(own->fate, LOST);
+    assert_true(m->told == 0 || pn > m->last_told);
+    assert_int_equal(p->size, own->size);
+    assert_int_equal(p->time, own->time);
+    assert_int_equal(p->flags, own->flags);
+    assert_int_equal(by_time, m->s->sent.largest_acked < pn + SENT_PACKET_THRESHOLD);
+    m->told++;
+    m->last_told = pn;
 }
 
 static void model_send(model *m) {
@@ -209,7 +225,10 @@ static void model_detect(model *m) {
         span = p->time - since > span ? p->time - since : span;
     }
     m->expected = LOST;
-    quic_sent_detect_loss(&m->s->sent, m->now, threshold, m->generation, &m->s->frames, model_report, m, &got);
+    const quic_loss_listener listener = {.packet = model_packet_lost, .frame = model_report, .user = m};
+    m->told = 0;
+    quic_sent_detect_loss(&m->s->sent, m->now, threshold, m->generation, &m->s->frames, &listener, &got);
+    assert_int_equal(m->told, got.lost_packets);
     assert_int_equal(got.lost_packets, expected.lost_packets);
     assert_int_equal(got.lost_bytes, expected.lost_bytes);
     assert_int_equal(got.largest_lost_time, expected.largest_lost_time);

@@ -42,7 +42,8 @@ static quic_ack_result acknowledge(space *s, uint64_t (*r)[2], size_t count) {
 
 static quic_loss_result detect(space *s, uint64_t now) {
     quic_loss_result result;
-    quic_sent_detect_loss(&s->sent, now, THRESHOLD, s->sent.generation, &s->frames, NULL, NULL, &result);
+    const quic_loss_listener nobody = {0};
+    quic_sent_detect_loss(&s->sent, now, THRESHOLD, s->sent.generation, &s->frames, &nobody, &result);
     return result;
 }
 

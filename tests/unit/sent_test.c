@@ -27,7 +27,8 @@ static int acknowledge(space *s, uint64_t low, uint64_t high, quic_ack_result *r
 
 static quic_loss_result detect(space *s, uint64_t now) {
     quic_loss_result result;
-    quic_sent_detect_loss(&s->sent, now, THRESHOLD, s->sent.generation, &s->frames, note_report, &s->lost, &result);
+    const quic_loss_listener listener = {.frame = note_report, .user = &s->lost};
+    quic_sent_detect_loss(&s->sent, now, THRESHOLD, s->sent.generation, &s->frames, &listener, &result);
     return result;
 }
 
