@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "quic/endpoint_state.h"
+#include "quic/qlog.h"
 #include "require.h"
 #include "sim/forge.h"
 #include "sim/transfer.h"
@@ -27,6 +28,15 @@ enum { SERVER = 0, PEER = 1, BYSTANDER = 2, STRANGER = 3 };
 #define RUN_BITS 15                                     // time passes in steps of up to 2^14 ms
 #define MEMORY_MAX (24 << 20)           // bytes that both sides may hold at most: windows of all streams, and buffers
 #define BYSTANDER_TIME (60 * NS_PER_S)  // virtual: for its transfers, which take less than one
+#define SESSION_LIFE 3                  // place in a session of what tells the lives of a server apart
+
+// Second byte of the input.
+enum {
+    OPTION_HASTY = 1,  // the script begins before the handshakes are done
+    OPTION_CONGESTION_SHIFT = 1,
+    OPTION_RETRY = 8,  // the server wants a token of everybody
+    OPTION_DIARY = 16,
+};
 
 typedef struct script {
     sim_world w;
@@ -75,6 +85,15 @@ static void keep_token(script *s, quic_conn *c) {
     s->token_len = len;
 }
 
+static void look(const quic_conn *c) {
+    quic_path_info paths[CONN_PATHS_MAX];
+    quic_conn_stats stats;
+    addr candidates[UINT8_MAX];
+    require(quic_conn_paths(c, paths, CONN_PATHS_MAX) <= CONN_PATHS_MAX);
+    require(quic_conn_candidates(c, candidates, UINT8_MAX) <= UINT8_MAX);
+    quic_conn_stats_get(c, &stats);
+}
+
 // Reads everything, answers a little, keeps nothing.
 static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
     quic_streams *s = quic_conn_streams(c);
@@ -96,6 +115,8 @@ static void careless_event(sim_node *n, quic_conn *c, uint32_t events) {
         keep_session(n->app, c);
     if ((events & CONN_TOKEN) != 0)
         keep_token(n->app, c);
+    if ((events & CONN_PATH) != 0)
+        look(c);
     quic_conn_wake(c);
 }
 
@@ -155,11 +176,26 @@ static quic_conn *dial(script *s, bool early) {
     return c;
 }
 
-static void build(script *s, uint8_t seed) {
+static void ignore_text(void *user, const char *text, size_t len) {
+    (void)user;
+    require(memchr(text, '\0', len) == NULL);
+}
+
+static quic_qlog *open_diary(void *user, quic_role role, const quic_cid *odcid) {
+    static const quic_qlog_sink sink = {.write = ignore_text};
+    (void)user;
+    return quic_qlog_new(role, odcid, &sink);
+}
+
+static void build(script *s, uint8_t seed, uint8_t options) {
+    static const quic_cc_ops *const congestion[] = {&quic_cc_cubic, &quic_cc_bbr3, &quic_cc_newreno, &quic_cc_bbr3};
     const sim_link line = {.delay = 5 * NS_PER_MS}, slow = {.delay = 5 * NS_PER_MS, .rate = 200000};
     quic_endpoint_config config;
     quic_endpoint_config_default(&config);
     config.transport.send_observed = config.transport.receive_observed = true;
+    config.transport.congestion = congestion[options >> OPTION_CONGESTION_SHIFT & 3];
+    if ((options & OPTION_DIARY) != 0)
+        config.qlog = open_diary;
     sim_world_init(&s->w, seed);
     for (size_t i = 0; i <= STRANGER; i++)
         sim_add_node(&s->w, &config)->app = s;
@@ -168,6 +204,7 @@ static void build(script *s, uint8_t seed) {
     sim_echo_server(&s->w.nodes[SERVER]);
     s->echo = s->w.nodes[SERVER].on_event;
     s->w.nodes[SERVER].on_event = server_event;
+    s->w.nodes[SERVER].retry = (options & OPTION_RETRY) != 0;
     s->w.nodes[PEER].on_event = careless_event;
     s->w.nodes[STRANGER].on_event = careless_event;
     sim_transfer_start(&s->calm, &s->w.nodes[BYSTANDER], &s->w.nodes[SERVER], 3, 30000, NULL, 0, false);
@@ -322,12 +359,39 @@ static void step_use(script *s) {
     quic_conn_wake(c);
 }
 
-// Another connection of the peer, resumed if it can be, with 0-RTT data if it may.
+static void decide(script *s, uint8_t decision, quic_incoming *in) {
+    addr remote = quic_incoming_remote(in);
+    tls_alpn alpns[2];
+    quic_conn *c;
+    require(quic_incoming_alpns(in, alpns, 2) <= 2);
+    if (addr_equal(&remote, &s->w.nodes[BYSTANDER].address) || decision == 0)
+        require(quic_incoming_accept(in, s->w.now, &c) == 0);
+    else if (decision == 1)
+        quic_incoming_refuse(in, s->w.now);
+    else if (decision == 2 || quic_incoming_retry(in, s->w.now) != 0)
+        quic_incoming_ignore(in);
+}
+
+// The server lets everybody wait for a while, and then does the same to all, but lets the bystander in.
+static void step_decide(script *s) {
+    uint8_t what = reader_u8(&s->in);
+    quic_incoming *in;
+    s->w.nodes[SERVER].hold = true;
+    run(s, NS_PER_MS << (what >> 2) % RUN_BITS);
+    s->w.nodes[SERVER].hold = false;
+    while ((in = quic_endpoint_next_incoming(s->w.nodes[SERVER].ep)) != NULL)
+        decide(s, what & 3, in);
+}
+
+// Another connection of the peer, resumed if it can be, with 0-RTT data if it may, which a server that has begun a new
+// life rejects.
 static void step_dial(script *s) {
     uint8_t flags = reader_u8(&s->in);
     if (s->dials == DIALS_MAX)
         return;
     s->dials++;
+    if ((flags & 16) != 0 && s->session_len > SESSION_LIFE)
+        s->session[SESSION_LIFE] ^= 1;
     quic_conn *c = dial(s, (flags & 1) != 0);
     if (quic_conn_can_send_early(c))
         use_stream(c, (flags & 2) != 0, flags >> 2 & 3, 1000);
@@ -441,7 +505,7 @@ static void step_rebind(script *s) {
 }
 
 static void (*const steps[])(script *) = {step_run,   step_forge,  step_raw,  step_use,     step_damage, step_link,
-                                          step_hello, step_rebind, step_dial, step_control, step_paths};
+                                          step_hello, step_rebind, step_dial, step_control, step_paths,  step_decide};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static script s;
@@ -449,8 +513,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (__sanitizer_get_current_allocated_bytes != NULL)
         s.memory = __sanitizer_get_current_allocated_bytes();
     uint8_t seed = reader_u8(&s.in), options = reader_u8(&s.in);
-    build(&s, seed);
-    if ((options & 1) == 0)
+    build(&s, seed, options);
+    if ((options & OPTION_HASTY) == 0)
         run(&s, 100 * NS_PER_MS);
     for (size_t i = 0; i < STEPS_MAX && reader_left(&s.in) > 0; i++)
         steps[reader_u8(&s.in) % (sizeof steps / sizeof steps[0])](&s);
