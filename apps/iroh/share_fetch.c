@@ -10,6 +10,16 @@
 #define TRIES 3         // connections in a row that bring nothing new
 #define SIZES_MAX 64    // files whose sizes are asked for first
 #define LARGE 4210688u  // bytes; above it the store tells of a blob in part only by and by
+#define SHORT_ID 10     // digits of an id
+#define SEEN_MAX 16     // blobs on their way at once, of which that is remembered
+#define SYNC_EVERY_NS UINT64_C(100000000)
+
+// A blob on its way.
+typedef struct seen_blob {
+    uint64_t number;  // its index, and one; 0: none
+    uint64_t before;  // bytes that had come when it was first seen
+    bool told;        // the store was asked to remember it
+} seen_blob;
 
 typedef struct fetch {
     const cli_options *options;
@@ -20,23 +30,33 @@ typedef struct fetch {
     iroh_addr *const *from;
     size_t from_count;
     iroh_get_progress latest;  // of this attempt
-    uint64_t seen;             // index of the latest blob, and one
-    uint64_t before;           // bytes that had come when it was first seen
-    bool told;                 // the store was asked to remember it
+    seen_blob seen[SEEN_MAX];  // the latest ones
+    size_t seen_next;
+    uint64_t synced;  // ns
 } fetch;
 
 // --- Showing
 
+// Of a collection: from one side they come in their order, from several they are counted.
+static uint64_t files_done(const fetch *f, const iroh_get_progress *p) {
+    if (f->from_count > 1)
+        return p->blobs > 2 ? p->blobs - 2 : 0;
+    return p->index > 1 ? p->index - 1 : 0;
+}
+
+static uint64_t size_of_all(const fetch *f, const iroh_get_progress *p) {
+    if (f->total->size > 0)
+        return f->total->size;
+    return p->total == 0 && p->count == 1 ? p->size : p->total;
+}
+
 static void show(fetch *f, const iroh_get_progress *p) {
     char done[SHARE_SIZE_MAX], all[SHARE_SIZE_MAX], rate[SHARE_SIZE_MAX], left[SHARE_TIME_MAX], files[64] = "";
     uint64_t ms = (cli_now_ns() - f->line->begun) / 1000000 + 1;
-    uint64_t fetched = f->total->fetched + p->bytes, so_far = p->have + p->bytes, size = f->total->size;
+    uint64_t fetched = f->total->fetched + p->bytes, so_far = p->have + p->bytes, size = size_of_all(f, p);
     uint64_t per_second = fetched * 1000 / ms;
     if (p->count > 2)
-        (void)snprintf(files, sizeof files, "%" PRIu64 "/%" PRIu64 " files  ", p->index > 1 ? p->index - 1 : 0,
-                       p->count - 2);
-    if (size == 0 && p->count == 1)
-        size = p->size;
+        (void)snprintf(files, sizeof files, "%" PRIu64 "/%" PRIu64 " files  ", files_done(f, p), p->count - 2);
     if (size > so_far && per_second > 0)
         share_line_show(f->line, false, "%s%s of %s  %s/s  %s left", files, share_size(so_far, done),
                         share_size(size, all), share_size(per_second, rate),
@@ -45,18 +65,27 @@ static void show(fetch *f, const iroh_get_progress *p) {
         share_line_show(f->line, false, "%s%s  %s/s", files, share_size(so_far, done), share_size(per_second, rate));
 }
 
+static seen_blob *see(fetch *f, const iroh_get_progress *p) {
+    for (size_t i = 0; i < SEEN_MAX; i++) {
+        if (f->seen[i].number == p->index + 1)
+            return &f->seen[i];
+    }
+    seen_blob *s = &f->seen[f->seen_next++ % SEEN_MAX];
+    *s = (seen_blob){.number = p->index + 1, .before = p->bytes};
+    return s;
+}
+
 static void on_progress(void *user, const iroh_get_progress *p) {
     fetch *f = user;
     f->latest = *p;
     show(f, p);
-    if (p->index + 1 != f->seen) {
-        f->seen = p->index + 1;
-        f->before = p->bytes;
-        f->told = false;
-    } else if (!f->told && p->size > LARGE && p->bytes > f->before) {
+    seen_blob *s = see(f, p);
+    uint64_t now = cli_now_ns();
+    if (!s->told && p->size > LARGE && p->bytes > s->before && now - f->synced >= SYNC_EVERY_NS) {
         // What the store knows of a large blob by now would else be lost if this process were killed within half a
         // second.
-        f->told = true;
+        s->told = true;
+        f->synced = now;
         (void)iroh_store_sync(f->store);
     }
 }
@@ -147,18 +176,47 @@ static void set_all_options(fetch *f, iroh_get_options *o, iroh_temp_tag **temp_
     o->tag = f->options->tag;
     o->tag_len = f->options->tag != NULL ? strlen(f->options->tag) : 0;
     f->latest = (iroh_get_progress){0};
-    f->seen = 0;
+    memset(f->seen, 0, sizeof f->seen);
+}
+
+static const char *meaning(int error, bool connected) {
+    if (!connected)
+        return iroh_strerror(error);
+    if (error == IROH_ERR_NOT_FOUND || error == IROH_ERR_FINISHED)
+        return "the other side has not got all of it";
+    if (error == IROH_ERR_ACCESS)
+        return "the other side does not permit it, or the disk does not";
+    if (error == IROH_ERR_PROTOCOL)
+        return "the other side sends wrong data";
+    if (error == IROH_ERR_TOO_LARGE)
+        return "the other side claims an absurd size";
+    return error == IROH_ERR_TIMEOUT ? "the other side is silent" : iroh_strerror(error);
+}
+
+// What each of several gave, and what was wrong with it.
+static void tell_sources(const fetch *f, const iroh_download *d) {
+    iroh_download_source v;
+    char id[IROH_KEY_HEX_SIZE], size[SHARE_SIZE_MAX];
+    share_line_clear(f->line);
+    for (size_t i = 0; iroh_download_source_get(d, i, &v) == 0; i++) {
+        iroh_public_key_to_hex(&v.id, id);
+        cli_note("%.*s  %s%s%s", SHORT_ID, id, share_size(v.bytes, size), v.error != 0 ? "  " : "",
+                 v.error != 0 ? meaning(v.error, true) : "");
+    }
 }
 
 static int run_download(fetch *f, iroh_downloader *d, iroh_temp_tag **temp_tag) {
     iroh_download *download;
     iroh_get_options options;
     set_all_options(f, &options, temp_tag);
+    options.sizes_of = f->line->shown ? SIZES_MAX + 1 : 0;  // and the names
     int r = iroh_download_new(d, f->content, &download);
     for (size_t i = 0; i < f->from_count && r == 0; i++)
         r = iroh_download_add(download, f->from[i]);
-    if (r == 0)
+    if (r == 0) {
         r = iroh_download_run(download, 0, &options);
+        tell_sources(f, download);
+    }
     iroh_download_free(download);
     return r;
 }
@@ -191,20 +249,6 @@ static int fetch_once(fetch *f, iroh_endpoint *ep, iroh_temp_tag **temp_tag, boo
     r = iroh_blobs_get(c, f->store, f->content, &options);
     iroh_connection_free(c);
     return r;
-}
-
-static const char *meaning(int error, bool connected) {
-    if (!connected)
-        return iroh_strerror(error);
-    if (error == IROH_ERR_NOT_FOUND || error == IROH_ERR_FINISHED)
-        return "the other side has not got all of it";
-    if (error == IROH_ERR_ACCESS)
-        return "the other side does not permit it, or the disk does not";
-    if (error == IROH_ERR_PROTOCOL)
-        return "the other side sends wrong data";
-    if (error == IROH_ERR_TOO_LARGE)
-        return "the other side claims an absurd size";
-    return error == IROH_ERR_TIMEOUT ? "the other side is silent" : iroh_strerror(error);
 }
 
 // In a collection, all but the names.

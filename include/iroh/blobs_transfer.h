@@ -97,6 +97,7 @@ typedef struct iroh_get_progress {
     uint64_t index;  // of the blob that is on its way: 0 a blob or hash sequence itself, i its child i - 1
     uint64_t size;   // that it claims
     uint64_t have;   // bytes that were there before, of the blobs looked at
+    uint64_t total;  // bytes of all blobs together, where `sizes_of` has found them out; 0: unknown
 } iroh_get_progress;
 
 typedef struct iroh_get_options {
@@ -108,6 +109,9 @@ typedef struct iroh_get_options {
     // on not, and so on, ascending. A boundary beyond the end means the last chunk. Null: all.
     const uint64_t *chunks;
     size_t chunk_count;
+    // For iroh_download_run: if a hash sequence has no more children than this, their sizes are asked for before they are
+    // fetched, with one request. Without an answer the download goes on after a moment. 0.
+    size_t sizes_of;
     // What keeps the content, once it is there: the named tag, the temporary tag, and if none is wanted a new tag whose
     // name begins with `auto-`. With `chunks`, nothing does.
     const void *tag;

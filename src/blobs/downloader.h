@@ -39,6 +39,7 @@ typedef struct source {
     iroh_remote_observer *observer;
     uint64_t observed;  // the blob
     bool not_observable;
+    bool asked;   // for sizes
     size_t item;  // that is waited for, of the connection or the observer; SIZE_MAX: none
     iroh_download_source told;
 } source;
@@ -48,7 +49,7 @@ typedef struct download_run download_run;
 typedef struct transfer {
     list_link link;
     source *source;
-    plan_span *span;
+    plan_span *span;      // null: it asks for sizes
     iroh_stream *stream;  // null until it can be opened
     proto_builder builder;
     proto_request request;
@@ -75,6 +76,14 @@ struct iroh_download {
     int wake[2];  // a pipe: readable when a provider was added
 };
 
+// Asking for the sizes of all children.
+typedef struct size_query {
+    bool wanted;    // it goes on
+    transfer *one;  // null: nobody is asked at the moment
+    bool answered;  // somebody has told what he can
+    uint64_t until;
+} size_query;
+
 struct download_run {
     iroh_download *download;
     iroh_store *store;
@@ -82,7 +91,11 @@ struct download_run {
     plan plan;
     bool children;  // the blobs of the sequence are what is wanted now
     hash_seq sequence;
+    size_query sizes;
     ranges finished;  // blobs fetched in parts that were counted
+    ranges looked;    // children that were looked at
+    ranges before;    // of them those that were complete at the first look
+    uint64_t came;    // others that were complete when it was their turn: somebody else had sent them before
     iroh_get_progress progress;
     iroh_pollitem *items;
     size_t item_count, item_room;
@@ -101,7 +114,21 @@ int transfer_start(download_run *run, source *v, plan_span *span);
 int transfer_step(download_run *run, transfer *t);            // frees it when it is over
 int transfer_end(download_run *run, transfer *t, int error);  // tells the plan: 0 all came, or the provider's error
 int transfer_drop(download_run *run, transfer *t);            // without blame
+int transfer_ask_sizes(download_run *run, source *v);         // 1 begun, 0 when there is nothing to ask
 int download_hash(download_run *run, uint64_t number, iroh_hash *out);  // of a blob of the content
+// Leaves of `wanted` what is lacking of a child; at the first look, counts what is there of it. *came: it is complete, and
+// was not then.
+int download_look(download_run *run, uint64_t number, ranges *wanted, bool *came);
+void download_report(download_run *run);  // tells of the progress
+
+// Sizes (downloader_sizes.c): one who is connected is asked for the last chunks of all children, which prove how long they
+// are; another one instead when that one is silent.
+
+int sizes_begin(download_run *run);  // 1 when all are known: the progress has their sum; 0 when somebody is to be asked
+// 0: it goes on, until *due at most. 1: it is over, and the progress has the sum if all are known.
+int sizes_turn(download_run *run, uint64_t *due);
+int sizes_missing(download_run *run, uint64_t number, ranges *out);  // what to ask for of a child: 1, or 0 for nothing
+void sizes_ended(download_run *run, source *v, int error);           // the request did
 
 // Sources (downloader_source.c)
 

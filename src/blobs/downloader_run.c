@@ -34,12 +34,23 @@ static int want_root(download_run *run) {
 }
 
 static int want_children(download_run *run) {
+    run->children = true;
+    return plan_want_blobs(&run->plan, 1, run->sequence.count + 1);
+}
+
+// The sequence is there.
+static int open_sequence(download_run *run) {
     int r = hash_seq_open(&run->sequence, run->store, &run->download->content.hash);
     if (r != 0)
         return r;
-    run->children = true;
     run->progress.count = run->sequence.count + 1;
-    return plan_want_blobs(&run->plan, 1, run->sequence.count + 1);
+    if (run->sequence.count <= run->options->sizes_of) {
+        r = sizes_begin(run);
+        run->sizes.wanted = r == 0;
+        if (r != 1)
+            return r;
+    }
+    return want_children(run);
 }
 
 // When the plan is done: 1 when the download is too.
@@ -51,7 +62,7 @@ static int go_on(download_run *run) {
     run->progress.have = had;
     if (r != 1)
         return r < 0 ? r : IROH_ERR_INTERNAL;  // what was given as complete is not
-    return run->download->content.format == IROH_BLOB_RAW ? 1 : want_children(run);
+    return run->download->content.format == IROH_BLOB_RAW ? 1 : open_sequence(run);
 }
 
 // Providers
@@ -97,7 +108,7 @@ static int enlist(download_run *run) {
     while (run->plan.count < d->count && r == 0) {
         source *v = d->sources[run->plan.count];
         v->item = SIZE_MAX;
-        v->not_observable = v->told.given_up = false;
+        v->not_observable = v->told.given_up = v->asked = false;
         r = plan_provider_add(&run->plan, &v->number);
     }
     return r;
@@ -153,7 +164,7 @@ static void add_source(download_run *run, source *v) {
 
 static int make_items(download_run *run) {
     const iroh_download *d = run->download;
-    size_t most = 2 + d->count * (1 + PLAN_SPANS);
+    size_t most = 2 + d->count * (1 + PLAN_SPANS) + 1;  // the last: for sizes
     if (most > run->item_room) {
         size_t room = most > FIRST_ITEMS ? 2 * most : FIRST_ITEMS;
         iroh_pollitem *items = realloc(run->items, room * sizeof *items);
@@ -218,6 +229,16 @@ static int stuck(download_run *run, int error, int patience_ms, uint64_t *due) {
     return run->now < *due ? 0 : error;
 }
 
+// Before the children are wanted.
+static int learn_sizes(download_run *run) {
+    uint64_t due;
+    int r = sizes_turn(run, &due);
+    if (r == 0)
+        return wait_for_news(run, due);
+    run->sizes.wanted = false;
+    return r == 1 ? want_children(run) : r;
+}
+
 // 1 when all is there.
 static int turn(download_run *run, int patience_ms) {
     const iroh_download *d = run->download;
@@ -227,6 +248,8 @@ static int turn(download_run *run, int patience_ms) {
         r = source_turn(run, d->sources[i]);
     if (r != 0)
         return r;
+    if (run->sizes.wanted)
+        return learn_sizes(run);
     r = plan_status(&run->plan, run->now, &due);
     if (r == 1)
         return go_on(run);
@@ -263,11 +286,13 @@ static int fetch(download_run *run, int patience_ms) {
         return r == 1 ? 0 : r;
     r = want_root(run);
     if (r == 1)
-        r = content->format == IROH_BLOB_RAW ? 1 : want_children(run);
+        r = content->format == IROH_BLOB_RAW ? 1 : open_sequence(run);
     if (r == 0)
         r = begin(run);
     while (r == 0)
         r = turn(run, patience_ms);
+    if (r == 1 && run->buffer != NULL)  // something had to be fetched
+        download_report(run);
     leave(run);
     return r == 1 ? 0 : r;
 }
@@ -277,7 +302,10 @@ int download_fetch(iroh_download *d, int patience_ms, const iroh_get_options *o)
                         .store = d->owner->store,
                         .options = o,
                         .sequence = HASH_SEQ_INIT,
+                        .sizes = {.until = TIME_NEVER},
                         .finished = RANGES_INIT,
+                        .looked = RANGES_INIT,
+                        .before = RANGES_INIT,
                         .stuck = TIME_NEVER,
                         .now = store_os_now()};
     plan_init(&run.plan, d->owner->options.tries);
@@ -285,6 +313,8 @@ int download_fetch(iroh_download *d, int patience_ms, const iroh_get_options *o)
     hash_seq_close(&run.sequence);
     plan_dispose(&run.plan);
     ranges_dispose(&run.finished);
+    ranges_dispose(&run.looked);
+    ranges_dispose(&run.before);
     free(run.items);
     free(run.buffer);
     return r;

@@ -139,7 +139,7 @@ static int step_transfers(download_run *run, source *v) {
     for (list_link *l = v->transfers.next; l != &v->transfers && r == 0 && told->state == PLAN_UP; l = next) {
         transfer *t = list_entry(l, transfer, link);
         next = l->next;
-        if (plan_span_over(t->span))
+        if (t->span != NULL && plan_span_over(t->span))
             r = transfer_drop(run, t);
         else if (is_ready(run, t->item) || has_waited(run, t))
             r = transfer_step(run, t);

@@ -55,18 +55,35 @@ static int build_chunks(download_run *run, transfer *t) {
     return r;
 }
 
-// What a blob wanted whole lacks. A set that does not fit into a request is left to be asked for in parts.
-static int missing_blob(download_run *run, uint64_t number, ranges *wanted) {
+// Counts what is there of a child when it is looked at for the first time.
+static int count_there(download_run *run, uint64_t number, uint64_t there, bool complete) {
+    if (pick_has(&run->looked, number))
+        return 0;
+    run->progress.have += there;
+    int r = complete ? ranges_add(&run->before, number, number + 1) : 0;
+    return r == 0 ? ranges_add(&run->looked, number, number + 1) : r;
+}
+
+int download_look(download_run *run, uint64_t number, ranges *wanted, bool *came) {
     iroh_hash hash;
     uint64_t there;
     bool complete = false;
     int r = download_hash(run, number, &hash);
     if (r == 0)
-        r = all_chunks(wanted);
-    if (r == 0)
         r = missing_chunks(run->store, &hash, wanted, &there, &complete);
-    if (r == 0 && complete)
-        run->progress.have += there;
+    if (r == 0)
+        r = count_there(run, number, there, complete);
+    *came = complete && !pick_has(&run->before, number);
+    return r;
+}
+
+// What a blob wanted whole lacks. A set that does not fit into a request is left to be asked for in parts.
+static int missing_blob(download_run *run, uint64_t number, ranges *wanted) {
+    bool came = false;
+    int r = all_chunks(wanted);
+    if (r == 0)
+        r = download_look(run, number, wanted, &came);
+    run->came += came;
     if (r == 0 && ranges_count(wanted) > PLAN_RANGES_MAX) {
         r = plan_want_chunks(&run->plan, number, wanted, 0);
         ranges_clear(wanted);
@@ -84,8 +101,25 @@ static uint64_t next_blob(const plan_span *s, uint64_t at) {
     return UINT64_MAX;
 }
 
+// Adds what is wanted of a blob; *end is the number after the one that was added last.
+static int add_to_request(transfer *t, uint64_t number, const ranges *wanted, uint64_t *end) {
+    ranges none = RANGES_INIT;
+    int r = t->builder.count > 0 && number > *end ? proto_builder_add(&t->builder, *end, &none) : 0;
+    *end = number + 1;
+    return r == 0 ? proto_builder_add(&t->builder, number, wanted) : r;
+}
+
+// 1 when something was added.
+static int end_request(transfer *t, uint64_t end) {
+    ranges none = RANGES_INIT;
+    if (t->builder.count == 0)
+        return 0;
+    int r = proto_builder_add(&t->builder, end, &none);
+    return r == 0 ? 1 : r;
+}
+
 static int build_blobs(download_run *run, transfer *t) {
-    ranges wanted = RANGES_INIT, none = RANGES_INIT;
+    ranges wanted = RANGES_INIT;
     uint64_t at = next_blob(t->span, 0), end = at;
     int r = 0;
     while (at != UINT64_MAX && r == 0) {
@@ -97,18 +131,25 @@ static int build_blobs(download_run *run, transfer *t) {
         if (r == 0 && ranges_count(&wanted) == 0) {
             r = ranges_remove(&t->span->blobs, at, at + 1);
         } else if (r == 0) {
-            if (t->builder.count > 0 && at > end)
-                r = proto_builder_add(&t->builder, end, &none);
-            if (r == 0)
-                r = proto_builder_add(&t->builder, at, &wanted);
-            end = at + 1;
+            r = add_to_request(t, at, &wanted, &end);
         }
         at = next_blob(t->span, at + 1);
     }
-    if (r == 0 && t->builder.count > 0)
-        r = proto_builder_add(&t->builder, end, &none);
     ranges_dispose(&wanted);
-    return r == 0 ? t->builder.count > 0 : r;
+    return r == 0 ? end_request(t, end) : r;
+}
+
+static int build_sizes(download_run *run, transfer *t) {
+    ranges last = RANGES_INIT;
+    uint64_t end = 0;
+    int r = 0;
+    for (uint64_t i = 1; i <= run->sequence.count && r == 0; i++) {
+        r = sizes_missing(run, i, &last);
+        if (r == 1)
+            r = add_to_request(t, i, &last, &end);
+    }
+    ranges_dispose(&last);
+    return r == 0 ? end_request(t, end) : r;
 }
 
 static int write_request(transfer *t) {
@@ -125,11 +166,17 @@ static int write_request(transfer *t) {
     return 0;
 }
 
+static int build_request(download_run *run, transfer *t) {
+    if (t->span == NULL)
+        return build_sizes(run, t);
+    return ranges_count(&t->span->chunks) > 0 ? build_chunks(run, t) : build_blobs(run, t);
+}
+
 static int build(download_run *run, transfer *t) {
     const iroh_get_options *o = run->options;
-    bool root = run->download->content.format == IROH_BLOB_HASH_SEQ && !run->children;
+    bool root = run->download->content.format == IROH_BLOB_HASH_SEQ && t->span != NULL && !run->children;
     incoming_limits limits = {.root = o->max_sequence, .blob = root ? o->max_sequence : o->max_size};
-    int r = ranges_count(&t->span->chunks) > 0 ? build_chunks(run, t) : build_blobs(run, t);
+    int r = build_request(run, t);
     if (r != 1)
         return r;
     r = write_request(t);
@@ -138,8 +185,9 @@ static int build(download_run *run, transfer *t) {
     return r == 0 ? 1 : r;
 }
 
-int transfer_start(download_run *run, source *v, plan_span *span) {
+static int transfer_new(download_run *run, source *v, plan_span *span, transfer **out) {
     transfer *t = calloc(1, sizeof *t);
+    *out = t;
     if (t == NULL)
         return IROH_ERR_NOMEM;
     *t = (transfer){.source = v, .span = span, .hash = run->download->content.hash, .heard = run->now};
@@ -147,24 +195,42 @@ int transfer_start(download_run *run, source *v, plan_span *span) {
     t->builder = PROTO_BUILDER_INIT;
     list_init(&t->link);
     list_push_back(&v->transfers, &t->link);
+    return 0;
+}
+
+int transfer_start(download_run *run, source *v, plan_span *span) {
+    transfer *t;
+    int r = transfer_new(run, v, span, &t);
+    if (r != 0)
+        return r;
     span->user = t;
-    int r = build(run, t);
+    r = build(run, t);
     if (r == 0)
         return transfer_end(run, t, 0);
     v->told.requests += r == 1;
     return r == 1 ? transfer_step(run, t) : r;
 }
 
-// Ends
-
-int transfer_drop(download_run *run, transfer *t) {
-    plan_span *s = t->span;
-    transfer_free(t);
-    return plan_give_back(&run->plan, s);
+int transfer_ask_sizes(download_run *run, source *v) {
+    transfer *t;
+    int r = transfer_new(run, v, NULL, &t);
+    if (r != 0)
+        return r;
+    run->sizes.one = t;
+    r = build(run, t);
+    if (r != 1) {
+        int dropped = transfer_drop(run, t);
+        return r == 0 ? dropped : r;
+    }
+    v->told.requests++;
+    r = transfer_step(run, t);
+    return r == 0 ? 1 : r;
 }
 
-static void report(download_run *run) {
-    run->progress.blobs = run->plan.whole_count + pick_count(&run->finished);
+// Ends
+
+void download_report(download_run *run) {
+    run->progress.blobs = run->plan.whole_count + pick_count(&run->finished) + run->came;
     if (run->options->progress != NULL)
         run->options->progress(run->options->user, &run->progress);
 }
@@ -186,18 +252,36 @@ static int learn_size(download_run *run, const plan_span *s) {
     return r == 0 ? plan_size(&run->plan, s->blob, status.size, true) : r;
 }
 
+// The last part of a blob may have come although the end of the span was taken over.
+int transfer_drop(download_run *run, transfer *t) {
+    plan_span *s = t->span;
+    if (s == NULL) {
+        run->sizes.one = NULL;
+        transfer_free(t);
+        return 0;
+    }
+    transfer_free(t);
+    int r = learn_size(run, s), back = plan_give_back(&run->plan, s);
+    return r == 0 ? back : r;
+}
+
 int transfer_end(download_run *run, transfer *t, int error) {
     plan_span *s = t->span;
     source *v = t->source;
+    if (error != 0)
+        v->told.error = error;
+    if (s == NULL) {
+        (void)transfer_drop(run, t);
+        sizes_ended(run, v, error);
+        return 0;
+    }
     uint64_t blob = ranges_count(&s->chunks) > 0 ? s->blob : UINT64_MAX;
     transfer_free(t);  // closes the writer, so that the store knows all that came
     int r = learn_size(run, s);
-    if (error != 0)
-        v->told.error = error;
     if (r == 0)
         r = plan_end(&run->plan, s, error, run->now);
     if (r == 0 && error == 0)
-        report(run);
+        download_report(run);
     if (r == 0 && error == IROH_ERR_NOT_FOUND && blob != UINT64_MAX)
         r = source_observe(run, v, blob);
     return r;
@@ -222,6 +306,8 @@ static int share_large(download_run *run, const transfer *t, const incoming_stat
 static int tell_plan(download_run *run, transfer *t, const incoming_state *state) {
     plan_span *s = t->span;
     uint64_t more = state->bytes - t->came;
+    if (s == NULL)
+        return 0;
     int r = plan_came(&run->plan, s, state->index, state->blob_bytes, more, run->now);
     if (r != 0 || state->size == 0 || (state->size == t->claimed && state->index == t->index))
         return r;
@@ -267,7 +353,7 @@ static int take(download_run *run, transfer *t, size_t len) {
     if (r != 0)
         return r;
     count(run, t, state);
-    report(run);
+    download_report(run);
     if (len == 0 && result == 0)
         result = 1;
     return over(run, t, result);
@@ -322,7 +408,7 @@ int transfer_step(download_run *run, transfer *t) {
         int end = take(run, t, (size_t)n);
         if (end != 0)
             return end == 1 ? 0 : end;
-        if (plan_span_over(t->span))  // others fetch the rest
+        if (t->span != NULL && plan_span_over(t->span))  // others fetch the rest
             return transfer_drop(run, t);
     }
     if (run->options->stall_ms >= 0 && run->now - t->heard >= (uint64_t)run->options->stall_ms * NS_PER_MS)

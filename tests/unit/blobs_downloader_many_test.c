@@ -10,6 +10,8 @@
 #define CHILDREN 2000
 #define BIG 1234  // the child that is large
 
+#define ALL_BLOBS ((uint64_t)CHILDREN)  // that come: the sequence itself, and its children but the empty one
+
 static size_t child_size(size_t i) {
     return i == BIG ? 6000000 : i % 50 == 7 ? 20000 + i : i;
 }
@@ -53,8 +55,7 @@ static void children_are_shared_out(void **state) {
     assert_int_equal(scene_fetch(&s), 0);
     assert_sequence_there(s.here, &content);
     assert_int_equal(s.last.count, CHILDREN + 1);
-    // The empty one need not come, and one that was asked of two counts as there for the second.
-    assert_in_range(s.last.blobs, CHILDREN - 50, CHILDREN);
+    assert_int_equal(s.last.blobs, ALL_BLOBS);
     for (size_t i = 0; i < s.count; i++)
         assert_true(scene_source(&s, i).bytes > 500000);
     // What is there needs nobody.
@@ -62,6 +63,76 @@ static void children_are_shared_out(void **state) {
     assert_int_equal(iroh_download_new(s.downloader, &content, &again), 0);
     assert_int_equal(iroh_download_run(again, 0, NULL), 0);
     iroh_download_free(again);
+    scene_free(&s);
+}
+
+static uint64_t size_of_all(void) {
+    uint64_t sum = CHILDREN * sizeof(iroh_hash);
+    for (size_t i = 0; i < CHILDREN; i++)
+        sum += child_size(i);
+    return sum;
+}
+
+// One of three is lost in the middle, in whatever way, and others take over what it had begun: every blob counts, and
+// counts once.
+static void what_was_taken_over_counts_once(void **state) {
+    (void)state;
+    static const int hows[] = {DIES, STALLS, LIES, REFUSES};
+    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
+        scene s;
+        villain v;
+        iroh_content content = {{{0}}, 0};
+        scene_open(&s, 2, 4000000);
+        for (size_t k = 0; k < s.count; k++)
+            content = add_sequence(s.parties[k].store, 0, 0);
+        villain_open(&v, hows[i], 1500000, s.parties[0].store);
+        scene_want(&s, content);
+        scene_add(&s, v.ep);
+        assert_int_equal(scene_fetch(&s), 0);
+        assert_sequence_there(s.here, &content);
+        assert_int_equal(s.last.blobs, ALL_BLOBS);
+        assert_int_equal(s.last.have, 0);
+        assert_true(s.last.bytes >= size_of_all());
+        villain_free(&v);
+        scene_free(&s);
+    }
+}
+
+#define HALF_GROUPS 65536  // bytes that may be of groups that were not there as a whole, and so come again
+
+static int cancel_pipe[2];
+
+static void cancel_after_some(void *user, const iroh_get_progress *p) {
+    scene_progress(user, p);
+    if (p->bytes > SIZE && cancel_pipe[1] >= 0) {
+        assert_int_equal(write(cancel_pipe[1], "", 1), 1);
+        close(cancel_pipe[1]);
+        cancel_pipe[1] = -1;
+    }
+}
+
+// A run that goes on after another one counts what is left, and what was there before is told.
+static void what_was_there_before_is_told(void **state) {
+    (void)state;
+    scene s;
+    iroh_content content = {{{0}}, 0};
+    scene_open(&s, 2, 4000000);
+    for (size_t i = 0; i < s.count; i++)
+        content = add_sequence(s.parties[i].store, 0, 0);
+    scene_want(&s, content);
+    assert_int_equal(pipe(cancel_pipe), 0);
+    s.options.cancel_fd = cancel_pipe[0];
+    s.options.progress = cancel_after_some;
+    assert_int_equal(scene_fetch(&s), IROH_ERR_CLOSED);
+    iroh_get_progress first = s.last;
+    assert_in_range(first.blobs, 2, ALL_BLOBS - 1);
+    s.options.cancel_fd = -1;
+    assert_int_equal(scene_fetch(&s), 0);
+    assert_sequence_there(s.here, &content);
+    assert_int_equal(s.last.blobs + first.blobs, ALL_BLOBS);
+    assert_in_range(s.last.have, first.bytes - HALF_GROUPS, first.bytes);
+    assert_true(s.last.have + s.last.bytes >= size_of_all());
+    close(cancel_pipe[0]);
     scene_free(&s);
 }
 
@@ -231,10 +302,11 @@ static void idle_connections_are_closed(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(children_are_shared_out),        cmocka_unit_test(children_come_from_whoever_has_them),
-        cmocka_unit_test(a_child_of_nobody_is_not_found), cmocka_unit_test(what_is_no_sequence_is_refused),
-        cmocka_unit_test(downloads_share_connections),    cmocka_unit_test(connections_may_be_refused),
-        cmocka_unit_test(endpoints_without_a_thread_do),  cmocka_unit_test(idle_connections_are_closed),
+        cmocka_unit_test(children_are_shared_out),         cmocka_unit_test(children_come_from_whoever_has_them),
+        cmocka_unit_test(what_was_taken_over_counts_once), cmocka_unit_test(what_was_there_before_is_told),
+        cmocka_unit_test(a_child_of_nobody_is_not_found),  cmocka_unit_test(what_is_no_sequence_is_refused),
+        cmocka_unit_test(downloads_share_connections),     cmocka_unit_test(connections_may_be_refused),
+        cmocka_unit_test(endpoints_without_a_thread_do),   cmocka_unit_test(idle_connections_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
