@@ -1,8 +1,9 @@
 // The receiving half of a transfer, fed by a provider that lies: the true answer to a request, tampered with, in pieces of
-// any size, or bytes of the input's own. Whatever the store then says to be there has to be the truth.
+// any size, or bytes of the input's own. There may be two of them at a time, with lies of their own. Whatever the store
+// then says to be there has to be the truth, and what an honest provider sends afterwards is taken.
 //
-// Input: which request; 2 bytes of its first chunk and of how many; 2 bytes of the pieces; then either steps that tamper
-// (kind, place, amount), or the answer itself.
+// Input: which request, and its top bits; 2 bytes of its first chunk and of how many; 2 bytes of the pieces; then either
+// steps that tamper (kind, place, amount; PAUSE ends those of the first provider), or the answer itself.
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SEQUENCE (BLOBS * BLAKE3_LEN)  // bytes of the hash sequence of them all
 #define KINDS 4                        // of requests
 #define LIMIT (1 << 20)                // bytes that a blob may claim
+#define OWN_BYTES 0x80                 // in the first byte: the first answer is the rest of the input
+#define TWO 0x40                       // two providers
+#define PAUSE 0xff                     // instead of a step that tampers
 
 static const size_t sizes[BLOBS] = {MAX, 0, 16385, 900};
 
@@ -81,6 +85,8 @@ static size_t make_answer(const proto_request *q, uint8_t *out) {
 static size_t tamper(uint8_t *bytes, size_t len, reader *in) {
     while (reader_left(in) > 0 && len > 0) {
         uint8_t kind = reader_u8(in);
+        if (kind == PAUSE)
+            break;
         size_t at = (reader_u32(in) & 0xffffff) % len, amount = reader_u16(in);
         if (kind % 4 == 0) {
             bytes[at] ^= (uint8_t)amount;
@@ -98,23 +104,39 @@ static size_t tamper(uint8_t *bytes, size_t len, reader *in) {
     return len;
 }
 
-// Feeds pieces whose sizes go up and down between 1 and `piece`: what it says in the end.
-static int feed(incoming *in, const uint8_t *bytes, size_t len, size_t piece) {
-    size_t step = 1;
-    int r = 0;
-    for (size_t at = 0; at < len && r == 0;) {
-        size_t n = step < len - at ? step : len - at, used;
-        // A block of its own lets AddressSanitizer see a read past the end.
-        uint8_t *copy = malloc(n);
-        require(copy != NULL);
-        memcpy(copy, bytes + at, n);
-        r = incoming_take(in, copy, n, &used);
-        require(used <= n && (r != 0 || used == n));
-        free(copy);
-        at += n;
-        step = step * 7 % piece + 1;
+// A provider's answer on its way in.
+typedef struct source {
+    incoming *in;
+    uint8_t bytes[ROOM];
+    size_t len, at, step;
+    int end;  // what `in` said; 0: not all was fed
+} source;
+
+static void source_start(source *s, iroh_store *store, const proto_request *q) {
+    static const incoming_limits limits = {.root = LIMIT, .blob = LIMIT};
+    require(incoming_new(store, q, &limits, &s->in) == 0);
+    s->at = 0;
+    s->step = 1;
+    s->end = 0;
+}
+
+// A piece whose size goes up and down between 1 and `piece`. False: that was all, and `end` says how it went.
+static bool feed_one(source *s, size_t piece) {
+    size_t n = s->step < s->len - s->at ? s->step : s->len - s->at, used;
+    if (n == 0 || s->end != 0) {
+        s->end = s->end == 0 ? incoming_end(s->in) : s->end;
+        return false;
     }
-    return r == 0 ? incoming_end(in) : r;
+    // A block of its own lets AddressSanitizer see a read past the end.
+    uint8_t *copy = malloc(n);
+    require(copy != NULL);
+    memcpy(copy, s->bytes + s->at, n);
+    s->end = incoming_take(s->in, copy, n, &used);
+    require(used <= n && (s->end != 0 || used == n));
+    free(copy);
+    s->at += n;
+    s->step = s->step * 7 % piece + 1;
+    return true;
 }
 
 static void check_chunk(iroh_store *s, const iroh_hash *hash, const uint8_t *bytes, size_t size, size_t at) {
@@ -146,32 +168,55 @@ static void check_store(iroh_store *s) {
     check_blob(s, &world.root, world.sequence, SEQUENCE, false);
 }
 
+// The honest provider.
+static void check_truth(iroh_store *store, const proto_request *q, const uint8_t *good, size_t len) {
+    static source honest;
+    memcpy(honest.bytes, good, len);
+    honest.len = len;
+    source_start(&honest, store, q);
+    while (feed_one(&honest, BAO_CHUNK)) {}
+    require(honest.end >= 0);
+    incoming_free(honest.in);
+}
+
+static void lie(source *s, bool own, const uint8_t *good, size_t len, reader *r) {
+    if (own) {
+        s->len = reader_left(r) < ROOM ? reader_left(r) : ROOM;
+        memcpy(s->bytes, reader_bytes(r, s->len), s->len);
+    } else {
+        memcpy(s->bytes, good, len);
+        s->len = tamper(s->bytes, len, r);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static uint8_t good[ROOM], bad[ROOM];
+    static uint8_t good[ROOM];
+    static source liars[2];
     proto_builder b = PROTO_BUILDER_INIT;
     proto_request q;
-    incoming_limits limits = {.root = LIMIT, .blob = LIMIT};
-    incoming *in;
     iroh_store *store;
     make_world();
     reader r = reader_of(data, size);
     uint8_t kind = reader_u8(&r);
+    size_t count = (kind & TWO) != 0 ? 2 : 1;
     make_request(kind, &r, &b, &q);
-    size_t piece = 1 + (size_t)reader_u16(&r), left = reader_left(&r), len, bad_len;
-    len = make_answer(&q, good);
-    if ((kind & 0x80) != 0) {
-        bad_len = left < ROOM ? left : ROOM;
-        memcpy(bad, r.p, bad_len);
-    } else {
-        memcpy(bad, good, len);
-        bad_len = tamper(bad, len, &r);
-    }
+    size_t piece = 1 + (size_t)reader_u16(&r), len = make_answer(&q, good);
     require(iroh_store_memory(NULL, &store) == 0);
-    require(incoming_new(store, &q, &limits, &in) == 0);
-    int result = feed(in, bad, bad_len, piece);
-    bool same = bad_len >= len && memcmp(bad, good, len) == 0;
-    require(!same || result >= 0);
-    incoming_free(in);
+    for (size_t i = 0; i < count; i++) {
+        lie(&liars[i], i == 0 && (kind & OWN_BYTES) != 0, good, len, &r);
+        source_start(&liars[i], store, &q);
+    }
+    for (bool more = true; more;) {
+        more = feed_one(&liars[0], piece);
+        more |= count > 1 && feed_one(&liars[1], piece);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool same = liars[i].len >= len && memcmp(liars[i].bytes, good, len) == 0;
+        require(!same || liars[i].end >= 0);
+        incoming_free(liars[i].in);
+    }
+    check_store(store);
+    check_truth(store, &q, good, len);
     check_store(store);
     iroh_store_free(store);
     proto_builder_dispose(&b);
