@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/auth.h"
 #include "relay/upgrade.h"
 #include "require.h"
 #include "web/http_head.h"
@@ -63,6 +64,16 @@ static void check_round_trip(const http_head *h, bool request) {
     }
 }
 
+// Its end is as it should be, so that the signature is looked at.
+static void check_claim(const http_text *text) {
+    uint8_t exported[RELAY_EXPORT] = {0};
+    relay_claim claim;
+    if (relay_claim_read(text->p, text->len, &claim) != 0)
+        return;
+    memcpy(exported + RELAY_EXPORT / 2, claim.suffix, sizeof claim.suffix);
+    (void)relay_claim_verify(&claim, exported);
+}
+
 // What the relay makes of it: nothing to compare with, but it must stay within its bounds.
 static void judge(const http_head *h, bool request) {
     char token[64];
@@ -78,6 +89,8 @@ static void judge(const http_head *h, bool request) {
     require(relay_token_find(h, token, sizeof token) <= (int)sizeof token);
     relay_upgrade_judge(h, &u);
     require((u.status == 101) == (u.version != 0) && (u.status == 101) == (u.refusal[0] == '\0'));
+    if (u.claim != NULL)
+        check_claim(u.claim);
     writer w = writer_of(out, sizeof out);
     relay_upgrade_put_answer(&w, &u, "Mon, 23 Nov 2026 20:45:25 GMT");
     require(!w.failed);
