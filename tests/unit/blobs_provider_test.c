@@ -14,10 +14,10 @@ static iroh_stream *ask(blobs_duo *d, const void *bytes, size_t len, bool end) {
     iroh_stream *s;
     assert_int_equal(iroh_connection_open_bi(d->c, LONG_MS, &s), 0);
     int r = iroh_stream_write_all(s, bytes, len, LONG_MS, NULL);
+    if (end && r == 0)
+        r = iroh_stream_finish(s);
     // Who is refused may be stopped before the end.
     assert_true(r == 0 || r == IROH_ERR_STOPPED);
-    if (end && r == 0)
-        assert_int_equal(iroh_stream_finish(s), 0);
     return s;
 }
 
