@@ -154,7 +154,8 @@ def find_package_links_the_libraries(i):
     source, build = i.folder / "project", i.folder / "project-build"
     source.mkdir()
     (source / "CMakeLists.txt").write_text(PROJECT % EXAMPLE)
-    run(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={i.prefix}", f"-DCMAKE_C_FLAGS={' '.join(i.flags)}"])
+    run(["cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={i.prefix}",
+         f"-DCMAKE_C_FLAGS={' '.join(i.flags)}"])
     run(["cmake", "--build", build])
     for kind in ("iroh", "static", "blobs"):
         try_client(build / f"client_{kind}", i.environment)
