@@ -96,7 +96,9 @@ void quic_path_move(quic_path *p, const addr *remote, const addr *local, const q
         return;
     p->generation++;
     quic_sent_follow(&p->data.sent, p->generation);
+    uint64_t events = p->cc.events;
     estimates_init(p, config, now);
+    p->cc.events = events;  // it counts the path's, wherever that leads
 }
 
 uint64_t quic_path_credit(const quic_path *p) {

@@ -67,6 +67,7 @@ void sim_check(sim_world *w, quic_conn *c) {
         return;
     const quic_streams *s = &c->streams;
     check_paths(w, c);
+    sim_check_sums(w, c);
     check_cids(w, c);
     for (size_t i = 0; c->hs != NULL && i < 2; i++)
         check_space(w, &c->hs->spaces[i].sent);

@@ -47,6 +47,7 @@ void sim_world_init(sim_world *w, uint64_t seed) {
 
 void sim_world_dispose(sim_world *w) {
     sim_ground(w);
+    sim_books_dispose(w);
     for (size_t i = 0; i < w->node_count; i++)
         quic_endpoint_free(w->nodes[i].ep);
 }

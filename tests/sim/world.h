@@ -9,6 +9,7 @@
 //   network.c  addresses, translation, links
 //   relays.c   another way than links
 //   check.c    invariants
+//   books.c    a second account of what connections count
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
@@ -102,6 +103,8 @@ typedef struct sim_world {
     sim_way way;                 // its functions are null: there is none
     struct sim_flight *flights;  // in the air, sorted by arrival
     uint64_t sequence;
+    struct sim_book *books;  // of connections
+    size_t book_count;
     char failure[256];  // the first broken invariant, empty: none
     uint64_t steps;
 } sim_world;
@@ -157,5 +160,11 @@ void sim_ground(sim_world *w);  // drops all that is in the air
 void sim_check(sim_world *w, quic_conn *c);
 // No connection is left: nothing else is either.
 void sim_check_empty(sim_world *w);
+
+// --- books.c
+
+// The connection's statistics are the sums over its paths, gone ones included. To be called after every event.
+void sim_check_sums(sim_world *w, const quic_conn *c);
+void sim_books_dispose(sim_world *w);
 
 #endif

@@ -179,9 +179,11 @@ static void another_host_starts_anew(void **state) {
     p->app_limited = true;
     quic_cc_set_window(&p->cc, 99999);
     quic_rtt_sample(&p->rtt, NS_PER_MS, 0);
+    p->cc.events = 3;
     quic_path_move(p, &host, &local, &config, &source, NOW);
     assert_int_equal(p->generation, 1);
     assert_int_equal(p->cc.window, 12000);
+    assert_int_equal(p->cc.events, 3);
     assert_int_equal(p->rtt.smoothed, RTT_INITIAL);
     assert_false(p->rtt.sampled);
     assert_int_equal(p->event_lost, 0);
