@@ -1,11 +1,12 @@
-// A relay server with a few clients: the input is a script of what they do. Clients come, send frames and raw bytes, stop
-// reading, go; time passes. Whatever one does, no other loses its connection for it, queues stay within their bounds, and
-// when all are gone nothing is left.
+// A relay server of two hubs with a few clients: the input is a script of what they do. Clients come, send frames and raw
+// bytes, stop reading, go; time passes; what one hub tells the other takes a while. Whatever one does, no other loses its
+// connection for it, queues stay within their bounds, and when all are gone nothing is left.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "crypto/ed25519.h"
+#include "relay/auth.h"
 #include "relay/session.h"
 #include "require.h"
 
@@ -13,9 +14,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CLIENTS 6
 #define IDS 3  // so that some clients have the same
+#define HUBS 2
+#define LETTERS 64  // messages on their way to a hub at most
 #define INPUT_MAX 16384
 
 enum { OPEN, CLOSE, FRAME, RAW, DATAGRAM, READ, STALL, TIME, LIMIT, DECIDE, SHUTDOWN, OPERATIONS };
+
+// What a hub tells another: a notice, or a message for one of its clients.
+typedef struct letter {
+    struct letter *next;
+    int notice;  // 0: a message
+    uint8_t id[RELAY_ID];
+    uint64_t serial;
+    bool bulk;
+    size_t len;
+    uint8_t message[];
+} letter;
+
+typedef struct hub {
+    relay_hub hub;
+    struct hub *other;
+    letter *first, **last;  // on their way to it
+    size_t letters;
+} hub;
 
 typedef struct client {
     relay_session session;
@@ -24,7 +45,7 @@ typedef struct client {
 } client;
 
 typedef struct world {
-    relay_hub hub;
+    hub hubs[HUBS];
     client clients[CLIENTS];
     uint8_t ids[IDS][RELAY_ID];
     uint64_t now;
@@ -40,11 +61,64 @@ static void draw(void *user, void *out, size_t len) {
     }
 }
 
+// --- Between hubs
+
+static void send_letter(hub *to, letter *l) {
+    l->next = NULL;
+    *to->last = l;
+    to->last = &l->next;
+    to->letters++;
+}
+
+static void announce(void *user, int notice, const uint8_t id[static RELAY_ID], uint64_t serial) {
+    const hub *h = user;
+    letter *l = calloc(1, sizeof *l);
+    require(l != NULL && (notice == RELAY_NOTICE_JOIN || notice == RELAY_NOTICE_LEAVE));
+    l->notice = notice;
+    l->serial = serial;
+    memcpy(l->id, id, RELAY_ID);
+    send_letter(h->other, l);
+}
+
+static bool deliver(void *user, uint32_t shard, const uint8_t id[static RELAY_ID], bool bulk, const uint8_t *message,
+                    size_t len) {
+    const hub *h = user;
+    require(shard < HUBS && shard == h->other->hub.config.shard);
+    if (h->other->letters >= LETTERS)
+        return false;
+    letter *l = calloc(1, sizeof *l + len);
+    require(l != NULL);
+    l->bulk = bulk;
+    l->len = len;
+    memcpy(l->id, id, RELAY_ID);
+    memcpy(l->message, message, len);
+    send_letter(h->other, l);
+    return true;
+}
+
+static void read_letters(hub *h) {
+    for (letter *l; (l = h->first) != NULL; free(l)) {
+        h->first = l->next;
+        h->last = h->first != NULL ? h->last : &h->first;
+        h->letters--;
+        if (l->notice == 0)
+            relay_hub_deliver(&h->hub, l->id, l->bulk, l->message, l->len);
+        else
+            require(relay_hub_heard(&h->hub, l->notice, l->id, l->serial) == 0);
+    }
+}
+
+// --- Clients
+
+static hub *hub_of(world *w, const client *c) {
+    return &w->hubs[(size_t)(c - w->clients) * HUBS / CLIENTS];
+}
+
 static void open_client(world *w, client *c, uint8_t how) {
     if (c->used)
         return;
     memset(c, 0, sizeof *c);
-    relay_session_init(&c->session, &w->hub, c);
+    relay_session_init(&c->session, &hub_of(w, c)->hub, c);
     c->used = true;
     const uint8_t *proven = (how & 1) != 0 ? w->ids[(how >> 2) % IDS] : NULL;
     require(relay_session_start(&c->session, (how & 2) != 0 ? RELAY_V2 : RELAY_V1, proven, w->now) == 0);
@@ -113,10 +187,36 @@ static void send_datagram(const world *w, client *c, uint8_t how) {
     free(message);
 }
 
+// The right answer to its challenge, if it has one; and of whom.
+static void prove(const world *w, client *c, uint8_t who) {
+    uint8_t message[1 + RELAY_ID + RELAY_SIGNATURE], seed[32] = {who % IDS};
+    if (c->session.state != RELAY_SESSION_CHALLENGED)
+        return;
+    message[0] = RELAY_CLIENT_AUTH;
+    memcpy(message + 1, w->ids[who % IDS], RELAY_ID);
+    relay_challenge_sign(seed, c->session.challenge, message + 1 + RELAY_ID);
+    send_masked(w, c, WS_BINARY, message, sizeof message);
+    require(c->session.state != RELAY_SESSION_CHALLENGED && c->session.state != RELAY_SESSION_ENDED);
+}
+
+static void decide(const world *w, client *c, uint8_t how) {
+    if ((how & 6) == 6)
+        relay_session_eof(&c->session, w->now);
+    else if ((how & 6) == 4)
+        prove(w, c, how >> 3);
+    else if ((how & 1) != 0)
+        relay_session_allow(&c->session, w->now);
+    else
+        relay_session_deny(&c->session, NULL, w->now);
+}
+
 static void pass_time(world *w, uint8_t how) {
     w->now += how * 100 * NS_PER_MS;
-    relay_hub_tick(&w->hub, w->now);
-    require(relay_hub_deadline(&w->hub) > w->now);
+    for (size_t i = 0; i < HUBS; i++) {
+        relay_hub_tick(&w->hubs[i].hub, w->now);
+        read_letters(&w->hubs[i]);
+        require(relay_hub_deadline(&w->hubs[i].hub) > w->now);
+    }
     for (size_t i = 0; i < CLIENTS; i++)
         w->clients[i].blamed = w->clients[i].blamed || w->clients[i].session.state == RELAY_SESSION_ENDED;
 }
@@ -158,13 +258,11 @@ static void act(world *w, client *c, unsigned operation, uint8_t how, reader *in
         pass_time(w, how);
         break;
     case LIMIT:
-        relay_hub_set_rx_limit(&w->hub, how * 100U, how & 0x0fU);
+        for (size_t i = 0; i < HUBS; i++)
+            relay_hub_set_rx_limit(&w->hubs[i].hub, how * 100U, how & 0x0fU);
         break;
     case DECIDE:
-        if ((how & 1) != 0)
-            relay_session_allow(&c->session, w->now);
-        else
-            relay_session_deny(&c->session, NULL, w->now);
+        decide(w, c, how);
         break;
     default:
         relay_session_shutdown(&c->session, how, how, w->now);
@@ -174,8 +272,9 @@ static void act(world *w, client *c, unsigned operation, uint8_t how, reader *in
 
 static void check(world *w) {
     unsigned wants;
-    for (relay_session *s; (s = relay_hub_next(&w->hub, &wants)) != NULL;)
-        require(wants != 0 && ((client *)s->user)->used);
+    for (size_t i = 0; i < HUBS; i++)
+        for (relay_session *s; (s = relay_hub_next(&w->hubs[i].hub, &wants)) != NULL;)
+            require(wants != 0 && ((client *)s->user)->used);
     for (size_t i = 0; i < CLIENTS; i++) {
         const client *c = &w->clients[i];
         if (!c->used)
@@ -199,16 +298,33 @@ static void start(world *w) {
     memcpy(w->ids, ids, sizeof ids);
 }
 
+static void start_hub(world *w, uint32_t i, const entropy *random) {
+    hub *h = &w->hubs[i];
+    relay_hub_config config;
+    relay_hub_config_default(&config);
+    config.random = random;
+    config.shard = i;
+    config.shards = HUBS;
+    config.hooks = (relay_hub_hooks){.announce = announce, .deliver = deliver, .user = h};
+    h->other = &w->hubs[(i + 1) % HUBS];
+    h->last = &h->first;
+    require(relay_hub_init(&h->hub, &config) == 0);
+}
+
+static void end_hub(hub *h) {
+    require(h->hub.sessions == 0 && h->hub.routes.count == 0 && h->hub.blocks.in_use == 0);
+    require(relay_hub_deadline(&h->hub) == TIME_NEVER);
+    relay_hub_dispose(&h->hub);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static world w;
-    relay_hub_config config;
     if (size > INPUT_MAX)
         return 0;
     start(&w);
     const entropy random = {draw, &w};
-    relay_hub_config_default(&config);
-    config.random = &random;
-    require(relay_hub_init(&w.hub, &config) == 0);
+    for (uint32_t i = 0; i < HUBS; i++)
+        start_hub(&w, i, &random);
     reader in = reader_of(data, size);
     while (reader_left(&in) >= 2) {
         uint8_t what = reader_u8(&in), how = reader_u8(&in);
@@ -217,8 +333,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     for (size_t i = 0; i < CLIENTS; i++)
         close_client(&w, &w.clients[i]);
-    require(w.hub.sessions == 0 && w.hub.routes.count == 0 && w.hub.blocks.in_use == 0);
-    require(relay_hub_deadline(&w.hub) == TIME_NEVER);
-    relay_hub_dispose(&w.hub);
+    for (size_t i = 0; i < 2 * HUBS; i++)  // what is told may be answered
+        read_letters(&w.hubs[i % HUBS]);
+    for (size_t i = 0; i < HUBS; i++)
+        end_hub(&w.hubs[i]);
     return 0;
 }
