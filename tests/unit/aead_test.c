@@ -146,7 +146,7 @@ static void rows_agree_with_the_libraries(void **state) {
     (void)state;
     uint64_t rng = 1;
     for (int i = 0; i < 6000; i++) {
-        uint16_t id = ids[i % IDS];
+        uint16_t id = ids[(size_t)i % IDS];
         const aead_suite *own = aead_suite_by_id(id), *library = aead_suite_library(id);
         uint8_t key[AEAD_KEY_MAX], nonce[AEAD_NONCE], aad[70], a[2000 + AEAD_TAG], b[2000 + AEAD_TAG];
         uint8_t mask_a[HP_MASK], mask_b[HP_MASK];
