@@ -187,16 +187,18 @@ static void send_datagram(const world *w, client *c, uint8_t how) {
     free(message);
 }
 
-// The right answer to its challenge, if it has one; and of whom.
+// The right answer to its challenge, if it has one, in the name of one of the ids.
 static void prove(const world *w, client *c, uint8_t who) {
-    uint8_t message[1 + RELAY_ID + RELAY_SIGNATURE], seed[32] = {who % IDS};
+    uint8_t message[RELAY_ID + RELAY_SIGNATURE + 8], signature[RELAY_SIGNATURE], seed[32] = {who % IDS};
     if (c->session.state != RELAY_SESSION_CHALLENGED)
         return;
-    message[0] = RELAY_CLIENT_AUTH;
-    memcpy(message + 1, w->ids[who % IDS], RELAY_ID);
-    relay_challenge_sign(seed, c->session.challenge, message + 1 + RELAY_ID);
-    send_masked(w, c, WS_BINARY, message, sizeof message);
-    require(c->session.state != RELAY_SESSION_CHALLENGED && c->session.state != RELAY_SESSION_ENDED);
+    relay_challenge_sign(seed, c->session.challenge, signature);
+    const relay_frame f = {
+        .type = RELAY_CLIENT_AUTH, .id = w->ids[who % IDS], .data = signature, .len = sizeof signature};
+    writer out = writer_of(message, sizeof message);
+    relay_frame_encode(&out, &f);
+    require(!out.failed);
+    send_masked(w, c, WS_BINARY, message, writer_len(&out));
 }
 
 static void decide(const world *w, client *c, uint8_t how) {
