@@ -23,6 +23,7 @@ LARGE = 192 << 20       # bytes of a transfer that is to be interrupted
 STARTED = 8 << 20       # bytes of it that must have arrived before
 PAUSE = 1.0             # seconds
 KEPT = 1 << 20          # bytes of those that must not be fetched again
+TOTAL_SHOWN = (" of 192.0", "/s  ", " left")  # on a terminal, of LARGE
 STORES = {OURS: ".iroh-receive-", THEIRS: ".sendme-recv-"}
 
 
@@ -84,8 +85,8 @@ class Case:
         return program
 
     @contextlib.contextmanager
-    def sending(self, path):
-        if self.sender == OURS:
+    def sending(self, path, sender=None):
+        if (sender or self.sender) == OURS:
             program = self.start(OURS, "send", "--bind", "127.0.0.1:0", "--direct-only", str(path))
         else:
             program = self.start(THEIRS, "send", "--relay", "disabled", str(path))
@@ -104,6 +105,23 @@ class Case:
         if program.status() != 0:
             program.fail(f"ended with {program.process.returncode}")
         return program
+
+    def receive_on_terminal(self, tickets, expected):
+        """With ours, which has to show certain words."""
+        shown, end = os.openpty()
+        words = [self.programs[OURS], "receive", "--bind", "127.0.0.1:0", "--direct-only", "--to", str(self.target)]
+        nothing = subprocess.DEVNULL
+        with subprocess.Popen([*words, *tickets], stdin=nothing, stdout=nothing, stderr=end) as program:
+            os.close(end)
+            text = b""
+            with contextlib.suppress(OSError):  # the other end is closed
+                while part := os.read(shown, 65536):
+                    text += part
+            status = program.wait(PATIENCE)
+        os.close(shown)
+        missing = [word for word in expected if word.encode() not in text]
+        if status != 0 or missing:
+            raise Failure(f"ended with {status}, and did not show {missing}: {text[-300:]}")
 
     def arrived(self):
         """Bytes on the disk in the receiver's store."""
