@@ -87,10 +87,12 @@ typedef struct iroh_endpoint_config {
     // Without `proxy`: that of the first of these that is set: HTTP_PROXY (unless REQUEST_METHOD is set, since in a CGI
     // program it is the client's), http_proxy, HTTPS_PROXY, https_proxy. False: nothing of the environment counts.
     bool proxy_from_env;
-    bool direct_only;           // no relays at all
-    bool relay_only;            // no direct paths: no socket is bound
-    uint64_t max_incoming;      // connections waiting to be accepted; beyond it they are dropped; 65 536
-    uint16_t mtu_max;           // largest datagram to try, 1 200..65 527; 1 452
+    bool direct_only;       // no relays at all
+    bool relay_only;        // no direct paths: no socket is bound
+    uint64_t max_incoming;  // connections waiting to be accepted; beyond it they are dropped; 65 536
+    // Largest datagram to try, 1 200..65 527 bytes; 8 848, which networks with jumbo frames and the loopback device carry.
+    // Above 1 452, which Ethernet carries, only this very size is tried, and not through relays.
+    uint16_t mtu_max;
     bool segmentation_offload;  // true
     // Relays are asked from time to time how far they are and from which address we come: see iroh_endpoint_net_report.
     // Without it the first relay that answers is home. All three: true.

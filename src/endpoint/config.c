@@ -41,7 +41,7 @@ void iroh_endpoint_config_default(iroh_endpoint_config *config) {
         .connection_window = t.conn_window,
         .send_buffer = t.send_buffer,
         .max_incoming = 65536,
-        .mtu_max = t.mtu_max,
+        .mtu_max = MTUD_MAX_JUMBO,
         .segmentation_offload = true,
         .network_monitor = true,
         .net_report = true,

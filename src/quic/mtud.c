@@ -1,5 +1,6 @@
 // The search: halve the interval between what passes and what may pass; when a half is not worth a probe any more, the
-// upper limit itself gets one, because it is the likeliest answer.
+// end of the interval itself gets one, because it is the likeliest answer. Sizes above Ethernet's are no interval: paths
+// that carry jumbo frames mostly carry all of the limit, and others should not pay for the hope.
 #include "quic/mtud.h"
 
 #include "base/clock.h"
@@ -17,6 +18,16 @@ static bool worth_searching(uint16_t low, uint16_t high) {
     return high >= low + MTUD_STEP;
 }
 
+static bool is_jumbo(uint16_t size) {
+    return size > MTUD_MAX_DEFAULT;
+}
+
+// The end of the interval that is searched from the present size on. A path that carries less than Ethernet does not
+// get a probe above it.
+static uint16_t goal(const quic_mtud *m) {
+    return is_jumbo(m->upper) && m->current < MTUD_MAX_DEFAULT ? MTUD_MAX_DEFAULT : m->upper;
+}
+
 void quic_mtud_init(quic_mtud *m, uint16_t upper) {
     *m = (quic_mtud){
         .current = MTUD_MIN,
@@ -30,7 +41,7 @@ void quic_mtud_init(quic_mtud *m, uint16_t upper) {
 // Begins when its time has come, with the first probe.
 static void schedule(quic_mtud *m, uint64_t at) {
     m->searching = false;
-    m->next_search = worth_searching(m->current, m->upper) ? at : TIME_NEVER;
+    m->next_search = worth_searching(m->current, goal(m)) ? at : TIME_NEVER;
 }
 
 void quic_mtud_start(quic_mtud *m, uint64_t now) {
@@ -42,9 +53,11 @@ uint16_t quic_mtud_next_probe(const quic_mtud *m, uint64_t now) {
     if (m->probe != 0 || (!m->searching && now < m->next_search))
         return 0;
     uint16_t low = m->searching ? m->low : m->current;
-    uint16_t high = m->searching ? m->high : m->upper;
+    uint16_t high = m->searching ? m->high : goal(m);
     uint16_t middle = (uint16_t)((low + high) / 2);
-    return !worth_searching(low, middle) && high == m->upper ? high : middle;
+    if (is_jumbo(high))
+        return high;
+    return !worth_searching(low, middle) && high == goal(m) ? high : middle;
 }
 
 void quic_mtud_probe_sent(quic_mtud *m, uint16_t size) {
@@ -55,7 +68,7 @@ void quic_mtud_probe_sent(quic_mtud *m, uint16_t size) {
     m->next_search = TIME_NEVER;
     m->losses = 0;
     m->low = m->current;
-    m->high = m->upper;
+    m->high = goal(m);
 }
 
 static void narrowed(quic_mtud *m, uint64_t now) {
@@ -75,6 +88,9 @@ bool quic_mtud_probe_acked(quic_mtud *m, uint64_t now, uint16_t size) {
     m->current = size;
     m->low = size;
     m->suspicious = 0;
+    // All that Ethernet carries: the next interval begins at once.
+    if (m->searching && size == MTUD_MAX_DEFAULT)
+        m->high = m->upper;
     narrowed(m, now);
     return true;
 }
@@ -83,9 +99,11 @@ void quic_mtud_probe_lost(quic_mtud *m, uint64_t now, uint16_t size) {
     if (m->probe == 0 || size != m->probe)
         return;
     m->probe = 0;
-    if (++m->losses < PROBE_LOSSES)
+    if (++m->losses < PROBE_LOSSES && !is_jumbo(size))
         return;
-    if (size <= m->high)
+    if (is_jumbo(size))
+        m->high = m->low;
+    else if (size <= m->high)
         m->high = (uint16_t)(size - 1);
     narrowed(m, now);
 }
@@ -127,7 +145,7 @@ void quic_mtud_set_upper(quic_mtud *m, uint16_t upper) {
         m->current = m->upper;
     if (m->searching) {
         m->low = m->current;
-        m->high = m->upper;
+        m->high = goal(m);
         m->losses = 0;
         if (!worth_searching(m->low, m->high))
             schedule(m, TIME_NEVER);

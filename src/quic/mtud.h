@@ -1,5 +1,6 @@
 // Datagram packetization layer path MTU discovery of one path (RFC 8899; RFC 9000, section 14.3): a binary search by
-// padded PING packets, and a black hole detector that falls back to the minimum.
+// padded PING packets up to what Ethernet carries, one probe of the limit itself where that is larger (jumbo frames, the
+// loopback device), and a black hole detector that falls back to the minimum.
 #ifndef QUIC_MTUD_H
 #define QUIC_MTUD_H
 
@@ -7,8 +8,9 @@
 #include <stdint.h>
 
 #define MTUD_MIN 1200
-#define MTUD_MAX_DEFAULT 1452
-#define MTUD_STEP 20  // the search ends when less than this is to be gained
+#define MTUD_MAX_DEFAULT 1452  // Ethernet's 1500 less IPv6 and UDP
+#define MTUD_MAX_JUMBO 8848    // what jumbo frames carry in a tunnel or a cloud's network: 8896 less IPv6 and UDP
+#define MTUD_STEP 20           // the search ends when less than this is to be gained
 
 typedef struct quic_mtud {
     uint16_t current;    // bytes of UDP payload that are known to pass
@@ -33,7 +35,8 @@ void quic_mtud_start(quic_mtud *m, uint64_t now);
 // The size of a probe to send now, 0: none.
 uint16_t quic_mtud_next_probe(const quic_mtud *m, uint64_t now);
 void quic_mtud_probe_sent(quic_mtud *m, uint16_t size);
-// A probe arrived: true when `current` grew. Lost: the third time in a row the size counts as too large.
+// A probe arrived: true when `current` grew. Lost: the third time in a row the size counts as too large; above
+// MTUD_MAX_DEFAULT the first time, since such a size is only a guess.
 bool quic_mtud_probe_acked(quic_mtud *m, uint64_t now, uint16_t size);
 void quic_mtud_probe_lost(quic_mtud *m, uint64_t now, uint16_t size);
 

@@ -18,10 +18,16 @@ static void packet_lost(void *user, const quic_rate_loss *loss) {
     p->cc.ops->on_packet_lost(&p->cc, loss);
 }
 
+uint16_t quic_path_mtu_max(const quic_path_config *config, const addr *remote) {
+    // Relays and transports of the application's own count datagrams; that a huge one passes says nothing about its cost.
+    bool ip = remote->kind == ADDR_IP4 || remote->kind == ADDR_IP6;
+    return ip || config->mtu_max < MTUD_MAX_DEFAULT ? config->mtu_max : MTUD_MAX_DEFAULT;
+}
+
 static void estimates_init(quic_path *p, const quic_path_config *config, uint64_t now) {
     quic_rtt_init(&p->rtt, config->initial_rtt);
     p->rtt_since = TIME_NEVER;
-    quic_mtud_init(&p->mtud, config->mtu_max);
+    quic_mtud_init(&p->mtud, quic_path_mtu_max(config, &p->remote));
     quic_cc_init(&p->cc, config->congestion, p->mtud.current);
     quic_pacer_init(&p->pacer, now, p->mtud.current);
     quic_pacer_update(&p->pacer, now, p->cc.window, p->rtt.smoothed, p->mtud.current, p->cc.pacing_rate,

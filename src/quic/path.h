@@ -119,6 +119,9 @@ typedef struct quic_path_config {
     bool limited;  // server: an address that is not proven gets three times what came from it
 } quic_path_config;
 
+// Largest datagram to try on a path there: above MTUD_MAX_DEFAULT over UDP only.
+uint16_t quic_path_mtu_max(const quic_path_config *config, const addr *remote);
+
 // A path on its own for the path id of `cids`, which then names it; null when out of memory.
 quic_path *quic_path_new(quic_path_cids *cids, const addr *remote, const addr *local, const quic_path_config *config,
                          const entropy *random, uint64_t now);

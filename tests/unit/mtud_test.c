@@ -83,10 +83,56 @@ static void every_size_is_found_up_to_a_step(void **state) {
         uint16_t upper = (uint16_t)(draw(&rng, 65528)), truth = (uint16_t)(MTUD_MIN + draw(&rng, 64328));
         quic_mtud m = started(upper);
         (void)search(&m, NOW, truth);
-        uint16_t best = truth < upper ? truth : upper;
+        uint16_t best = truth >= upper ? upper : truth < MTUD_MAX_DEFAULT ? truth : MTUD_MAX_DEFAULT;
         assert_true(m.current == MTUD_MIN || m.current <= best);
         assert_true(m.current + MTUD_STEP > best);
     }
+}
+
+static void above_ethernet_only_the_limit_is_tried(void **state) {
+    (void)state;
+    static const uint16_t sizes[] = {1326, 1389, 1420, 1452, MTUD_MAX_JUMBO};
+    quic_mtud m = started(MTUD_MAX_JUMBO);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(quic_mtud_next_probe(&m, NOW), sizes[i]);
+        quic_mtud_probe_sent(&m, sizes[i]);
+        assert_true(quic_mtud_probe_acked(&m, NOW, sizes[i]));
+    }
+    assert_int_equal(m.current, MTUD_MAX_JUMBO);
+    assert_int_equal(quic_mtud_deadline(&m), TIME_NEVER);
+}
+
+static void one_loss_is_enough_above_ethernet(void **state) {
+    (void)state;
+    quic_mtud m = started(MTUD_MAX_JUMBO);
+    assert_int_equal(search(&m, NOW, 1500), 5);
+    assert_int_equal(m.current, MTUD_MAX_DEFAULT);
+    uint64_t again = NOW + 600 * NS_PER_S;
+    assert_int_equal(quic_mtud_deadline(&m), again);
+    // The network may have become another one.
+    assert_int_equal(search(&m, again, 9000), 1);
+    assert_int_equal(m.current, MTUD_MAX_JUMBO);
+}
+
+static void a_path_below_ethernet_is_not_tried_above_it(void **state) {
+    (void)state;
+    quic_mtud m = started(MTUD_MAX_JUMBO);
+    (void)search(&m, NOW, 1400);
+    assert_in_range(m.current, 1400 - MTUD_STEP + 1, 1400);
+    assert_int_equal(quic_mtud_deadline(&m), NOW + 600 * NS_PER_S);
+    assert_int_equal(quic_mtud_next_probe(&m, NOW), 0);
+}
+
+static void a_black_hole_above_ethernet_is_left_for_what_passes(void **state) {
+    (void)state;
+    quic_mtud m = started(MTUD_MAX_JUMBO);
+    (void)search(&m, NOW, 9000);
+    for (uint64_t burst = 1; burst <= 3; burst++)
+        assert_false(quic_mtud_lost(&m, NOW, burst * 10, MTUD_MAX_JUMBO));
+    assert_true(quic_mtud_lost(&m, NOW, 40, MTUD_MAX_JUMBO));
+    assert_int_equal(m.current, MTUD_MIN);
+    (void)search(&m, NOW + 60 * NS_PER_S, 1500);
+    assert_int_equal(m.current, MTUD_MAX_DEFAULT);
 }
 
 static void three_losses_mean_too_large(void **state) {
@@ -324,6 +370,10 @@ int main(void) {
         cmocka_unit_test(nothing_is_probed_before_the_start),
         cmocka_unit_test(the_search_halves_and_tries_the_limit_last),
         cmocka_unit_test(every_size_is_found_up_to_a_step),
+        cmocka_unit_test(above_ethernet_only_the_limit_is_tried),
+        cmocka_unit_test(one_loss_is_enough_above_ethernet),
+        cmocka_unit_test(a_path_below_ethernet_is_not_tried_above_it),
+        cmocka_unit_test(a_black_hole_above_ethernet_is_left_for_what_passes),
         cmocka_unit_test(three_losses_mean_too_large),
         cmocka_unit_test(the_search_is_repeated_after_ten_minutes),
         cmocka_unit_test(less_than_a_step_is_not_worth_a_search),
