@@ -16,7 +16,7 @@ static int feed_all(bool captive, const uint8_t *bytes, size_t len, size_t piece
     relay_target target;
     require(p != NULL && relay_target_of(URL, strlen(URL), &target) == 0);
     writer w = writer_of(request, sizeof request);
-    http_probe_begin(p, captive, &target, &w);
+    http_probe_begin(p, captive, &target, NULL, &w);
     require(!w.failed);
     int r = 0;
     *good = false;

@@ -180,17 +180,34 @@ static void end_question(report_question *q) {
     free(q);
 }
 
+// What goes over TLS, or through SOCKS, takes a tunnel. `*via`: the proxy that forwards the question, null: none does.
+static int find_proxy(const iroh_endpoint *ep, bool tls, net_proxy *room, const net_proxy **via) {
+    *via = NULL;
+    if (tls || ep->proxy == NULL)
+        return 0;
+    int r = net_proxy_of(ep->proxy, room);
+    if (r == 0 && room->forwards)
+        *via = room;
+    return r;
+}
+
 static int open_question(iroh_endpoint *ep, report_question *q, const relay_target *t, bool captive) {
+    bool tls = t->tls && !captive;
+    uint16_t port = captive ? HTTP_PROBE_CAPTIVE_PORT : t->port;
     writer w = writer_of(q->request, sizeof q->request);
-    http_probe_begin(&q->http, captive, t, &w);
+    net_proxy room;
+    const net_proxy *via;
+    int r = find_proxy(ep, tls, &room, &via);
+    if (r == 0)
+        r = relay_io_streams(ep);
+    if (r != 0)
+        return r;
+    http_probe_begin(&q->http, captive, t, via, &w);
     if (w.failed)
         return IROH_ERR_TOO_LARGE;
     q->request_len = writer_len(&w);
-    int r = relay_io_streams(ep);
-    if (r != 0)
-        return r;
-    uint16_t port = captive ? HTTP_PROBE_CAPTIVE_PORT : t->port;
-    return sys_stream_open(ep->streams, t->tls && !captive, t->host.p, t->host.len, port, &q->stream);
+    return via != NULL ? sys_stream_open_direct(ep->streams, via->tls, via->host, via->host_len, via->port, &q->stream)
+                       : sys_stream_open(ep->streams, tls, t->host.p, t->host.len, port, &q->stream);
 }
 
 static void begin_question(iroh_endpoint *ep, report_probe *p) {

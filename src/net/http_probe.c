@@ -4,6 +4,7 @@
 
 #include <iroh/error.h>
 
+#define SCHEME "http://"
 #define PING "/ping"
 #define GENERATE "/generate_204"
 #define CHALLENGE "X-Iroh-Challenge"
@@ -19,13 +20,27 @@ static void set_challenge(http_probe *p, const http_text *host) {
     p->challenge[w.failed ? 0 : w.p - w.start] = '\0';
 }
 
-void http_probe_begin(http_probe *p, bool captive, const relay_target *relay, writer *w) {
-    const char *target = captive ? GENERATE : PING;
+// A proxy is told the whole URL (RFC 9112, section 3.2.2).
+static void put_get(writer *w, const char *path, const http_text *host, bool absolute) {
+    char url[HTTP_PROBE_REQUEST_MAX];
+    writer target = writer_of((uint8_t *)url, sizeof url);
+    if (absolute) {
+        writer_bytes(&target, (const uint8_t *)SCHEME, strlen(SCHEME));
+        writer_bytes(&target, (const uint8_t *)host->p, host->len);
+    }
+    writer_bytes(&target, (const uint8_t *)path, strlen(path));
+    w->failed |= target.failed;
+    http_put_request(w, "GET", url, writer_len(&target));
+}
+
+void http_probe_begin(http_probe *p, bool captive, const relay_target *relay, const net_proxy *via, writer *w) {
     // The second question goes to the usual port, whatever that of the relay is.
     const http_text *host = captive ? &relay->host : &relay->authority;
     *p = (http_probe){.captive = captive};
-    http_put_request(w, "GET", target, strlen(target));
+    put_get(w, captive ? GENERATE : PING, host, via != NULL);
     http_put_field(w, "Host", host->p, host->len);
+    if (via != NULL && via->authorization[0] != '\0')
+        http_put_text(w, "Proxy-Authorization", via->authorization);
     if (captive) {
         set_challenge(p, host);
         http_put_text(w, CHALLENGE, p->challenge);

@@ -7,6 +7,7 @@
 #ifndef NET_HTTP_PROBE_H
 #define NET_HTTP_PROBE_H
 
+#include "net/proxy.h"
 #include "relay/upgrade.h"
 #include "web/http_head.h"
 
@@ -23,8 +24,9 @@ typedef struct http_probe {
     uint8_t head[HTTP_PROBE_HEAD_MAX];
 } http_probe;
 
-// Begins one, and writes its request to `w`, which fails if that is too long.
-void http_probe_begin(http_probe *p, bool captive, const relay_target *relay, writer *w);
+// Begins one, and writes its request to `w`, which fails if that is too long. `via`: the proxy that is to forward it; null:
+// it goes to the relay itself, or through a tunnel to it.
+void http_probe_begin(http_probe *p, bool captive, const relay_target *relay, const net_proxy *via, writer *w);
 
 // Feeds bytes. 1: the answer is there, and *good says whether the relay gave it (for the second question: itself).
 // 0: more is needed. IROH_ERR_SYNTAX, IROH_ERR_TOO_LARGE: no HTTP, or too much of it.

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <uv.h>
 
 #include <iroh/error.h>
@@ -45,7 +46,7 @@ struct sys_stream {
     CURL *easy;
     struct curl_slist *full_name;  // where to connect to, if the host ends in a dot
     int state;                     // as sys_stream_state
-    bool tls;
+    bool tls, direct;
     bool readable, blocked, want_write;
     socket_watch socket;  // once open
     char reason[CURL_ERROR_SIZE];
@@ -209,11 +210,20 @@ static int error_of(CURLcode code) {
     return IROH_ERR_IO;
 }
 
+// libcurl looks for HTTP proxies whose URL has no port at 1080.
+static void set_proxy_port(CURL *e, const char *proxy) {
+    static const char plain[] = "http://";
+    if (strstr(proxy, "://") == NULL || strncasecmp(proxy, plain, sizeof plain - 1) == 0)
+        (void)curl_easy_setopt(e, CURLOPT_PROXYPORT, 80L);
+}
+
 static int set_options(sys_stream *s, const char *url) {
     const sys_streams *g = s->group;
+    const char *proxy = s->direct || g->proxy == NULL ? "" : g->proxy;
     CURL *e = s->easy;
     bool ok = curl_easy_setopt(e, CURLOPT_URL, url) == CURLE_OK;
-    ok &= curl_easy_setopt(e, CURLOPT_PROXY, g->proxy != NULL ? g->proxy : "") == CURLE_OK;
+    ok &= curl_easy_setopt(e, CURLOPT_PROXY, proxy) == CURLE_OK;
+    set_proxy_port(e, proxy);
     ok &= curl_easy_setopt(e, CURLOPT_NOPROXY, "") == CURLE_OK;  // else that of the environment
     ok &= curl_easy_setopt(e, CURLOPT_PRIVATE, s) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK;
@@ -259,7 +269,8 @@ static int begin(sys_stream *s, const char *host, size_t host_len, uint16_t port
     return r;
 }
 
-int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port, sys_stream **out) {
+static int open_stream(sys_streams *g, bool tls, bool direct, const char *host, size_t host_len, uint16_t port,
+                       sys_stream **out) {
     if (host_len > HOST_MAX)
         return IROH_ERR_TOO_LARGE;
     sys_stream *s = calloc(1, sizeof *s);
@@ -267,6 +278,7 @@ int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len,
         return IROH_ERR_NOMEM;
     s->group = g;
     s->tls = tls;
+    s->direct = direct;
     s->state = IROH_ERR_AGAIN;
     s->socket.group = g;
     list_init(&s->socket.link);
@@ -278,6 +290,15 @@ int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len,
     }
     *out = s;
     return 0;
+}
+
+int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port, sys_stream **out) {
+    return open_stream(g, tls, false, host, host_len, port, out);
+}
+
+int sys_stream_open_direct(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port,
+                           sys_stream **out) {
+    return open_stream(g, tls, true, host, host_len, port, out);
 }
 
 void sys_stream_close(sys_stream *s) {

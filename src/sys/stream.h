@@ -21,7 +21,9 @@ typedef struct sys_stream sys_stream;
 
 typedef struct sys_streams_config {
     const char *ca_file;  // PEM file of the roots to trust instead of the system's; null: the system's
-    const char *proxy;    // "http://...", "https://...", "socks5h://..."; null: none, whatever the environment says
+    // "http://...", "https://...", "socks5h://...", "HOST:PORT"; null: none, whatever the environment says. Without a port
+    // those of HTTP are at its usual ones.
+    const char *proxy;
 } sys_streams_config;
 
 // Both texts are copied. IROH_ERR_NOMEM, IROH_ERR_IO.
@@ -35,6 +37,9 @@ uint64_t sys_streams_deadline(const sys_streams *g);  // when to process at the 
 // Begins to dial `port` of `host`: a name, which may end in a dot, or an address, an IPv6 one in brackets. With TLS the
 // server's certificate must name it. IROH_ERR_NOMEM, IROH_ERR_TOO_LARGE (the host), IROH_ERR_IO.
 int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port, sys_stream **out);
+// The same past the proxy of the group.
+int sys_stream_open_direct(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port,
+                           sys_stream **out);
 void sys_stream_close(sys_stream *s);  // at once; null is ignored
 
 // 0: open. IROH_ERR_AGAIN: still dialling. Else why dialling failed: IROH_ERR_NOT_FOUND (the name), IROH_ERR_REFUSED

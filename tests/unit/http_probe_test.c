@@ -14,15 +14,22 @@
 
 static http_probe probe;
 
-static const char *begin(bool captive, const char *url) {
+static const char *begin_via(bool captive, const char *url, const char *proxy) {
+    net_proxy via;
+    if (proxy != NULL)
+        assert_int_equal(net_proxy_of(proxy, &via), 0);
     static char request[HTTP_PROBE_REQUEST_MAX + 1];
     relay_target target;
     assert_int_equal(relay_target_of(url, strlen(url), &target), 0);
     writer w = writer_of(request, HTTP_PROBE_REQUEST_MAX);
-    http_probe_begin(&probe, captive, &target, &w);
+    http_probe_begin(&probe, captive, &target, proxy != NULL ? &via : NULL, &w);
     assert_false(w.failed);
     *w.p = '\0';
     return request;
+}
+
+static const char *begin(bool captive, const char *url) {
+    return begin_via(captive, url, NULL);
 }
 
 // 1 for a good answer, 0 for another one, an error, or IROH_ERR_AGAIN when more is needed.
@@ -45,6 +52,16 @@ static void challenge_names_the_host(void **state) {
     assert_string_equal(begin(true, "https://relay.example:8443/"),
                         "GET /generate_204 HTTP/1.1\r\nHost: relay.example\r\n"
                         "X-Iroh-Challenge: ts_relay.example\r\nConnection: close\r\n\r\n");
+}
+
+static void proxies_are_told_the_whole_url(void **state) {
+    (void)state;
+    assert_string_equal(begin_via(true, "https://relay.example:8443/", "http://proxy.example"),
+                        "GET http://relay.example/generate_204 HTTP/1.1\r\nHost: relay.example\r\n"
+                        "X-Iroh-Challenge: ts_relay.example\r\nConnection: close\r\n\r\n");
+    assert_string_equal(begin_via(false, "http://relay.example.:3340/", "https://user:s3cret~~@proxy.example"),
+                        "GET http://relay.example.:3340/ping HTTP/1.1\r\nHost: relay.example.:3340\r\n"
+                        "Proxy-Authorization: Basic dXNlcjpzM2NyZXR+fg==\r\nConnection: close\r\n\r\n");
 }
 
 static void every_2xx_is_a_pong(void **state) {
@@ -106,9 +123,10 @@ static void endless_head_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ping_asks_the_relay_itself), cmocka_unit_test(challenge_names_the_host),
-        cmocka_unit_test(every_2xx_is_a_pong),        cmocka_unit_test(only_the_relay_knows_the_response),
-        cmocka_unit_test(pieces_make_a_whole),        cmocka_unit_test(endless_head_is_refused),
+        cmocka_unit_test(ping_asks_the_relay_itself),        cmocka_unit_test(challenge_names_the_host),
+        cmocka_unit_test(proxies_are_told_the_whole_url),    cmocka_unit_test(every_2xx_is_a_pong),
+        cmocka_unit_test(only_the_relay_knows_the_response), cmocka_unit_test(pieces_make_a_whole),
+        cmocka_unit_test(endless_head_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,23 +145,64 @@ static bool http_may_pass(const proxy *p, const char *head) {
     return strstr(head, wanted) != NULL;
 }
 
-static bool http_open(client *c) {
-    char head[HEAD_MAX] = "", host[200], answer[128];
+static bool http_answer(client *c, int status, const char *fields) {
+    char answer[512];
+    (void)snprintf(answer, sizeof answer, "HTTP/1.1 %d Said\r\n%s\r\n", status, fields);
+    return client_write(c, answer, strlen(answer));
+}
+
+// Passes the request on with the path alone, or answers it.
+static bool http_forward(client *c, const char *host, unsigned port, const char *path, const char *fields) {
+    char request[HEAD_MAX + 512];
+    if (strcmp(path, "generate_204") == 0) {
+        (void)snprintf(request, sizeof request, "X-Iroh-Response: response ts_%s\r\n", host);
+        (void)http_answer(c, 204, request);
+        return false;
+    }
+    if (!reach(c, host, port)) {
+        (void)http_answer(c, 502, "");
+        return false;
+    }
+    int len = snprintf(request, sizeof request, "GET /%s HTTP/1.1%s", path, fields);
+    return send(c->far, request, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+static bool http_get(client *c, const char *head) {
+    char host[200], path[200];
+    unsigned port = 80;
+    if (sscanf(head, "GET http://%199[^:/]:%u/%199[^ ] HTTP/1.1", host, &port, path) != 3 &&
+        sscanf(head, "GET http://%199[^:/]/%199[^ ] HTTP/1.1", host, path) != 2)
+        return false;
+    uv_mutex_lock(&c->p->lock);
+    c->p->forwarded++;
+    uv_mutex_unlock(&c->p->lock);
+    return http_forward(c, host, port, path, strstr(head, "\r\n"));
+}
+
+static bool http_connect(client *c, const char *head) {
+    char host[200];
     unsigned port;
+    if (sscanf(head, "CONNECT %199[^:]:%u HTTP/1.1", host, &port) != 2)
+        return false;
+    bool open = reach(c, host, port);
+    count(c, host, port, open);
+    return http_answer(c, open ? 200 : 502, "") && open;
+}
+
+static bool http_open(client *c) {
+    char head[HEAD_MAX] = "";
     size_t len = 0;
     while (strstr(head, "\r\n\r\n") == NULL) {
         if (len + 1 == sizeof head || client_read(c, head + len, 1) != 1)
             return false;
         head[++len] = '\0';
     }
-    if (sscanf(head, "CONNECT %199[^:]:%u HTTP/1.1", host, &port) != 2)
+    if (c->p->refusal != 0 || !http_may_pass(c->p, head)) {
+        count(c, "", 0, false);
+        (void)http_answer(c, c->p->refusal != 0 ? c->p->refusal : 407, "Proxy-Authenticate: Basic realm=\"test\"\r\n");
         return false;
-    int status = c->p->refusal != 0 ? c->p->refusal : !http_may_pass(c->p, head) ? 407 : 200;
-    bool open = status == 200 && reach(c, host, port);
-    count(c, host, port, open);
-    (void)snprintf(answer, sizeof answer, "HTTP/1.1 %d Said\r\n%s\r\n", status == 200 && !open ? 502 : status,
-                   status == 407 ? "Proxy-Authenticate: Basic realm=\"test\"\r\n" : "");
-    return client_write(c, answer, strlen(answer)) && open;
+    }
+    return strncmp(head, "GET ", 4) == 0 ? http_get(c, head) : http_connect(c, head);
 }
 
 // --- SOCKS 5 (RFC 1928, RFC 1929)
@@ -259,9 +300,12 @@ static void accept_all(void *user) {
 }
 
 void proxy_start(proxy *p) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(p->port)};
+    const int on = 1;
     socklen_t size = sizeof at;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
     assert_int_equal(bind(p->listener, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(p->listener, PROXY_CLIENTS), 0);
     assert_int_equal(getsockname(p->listener, (struct sockaddr *)&at, &size), 0);
@@ -284,6 +328,13 @@ void proxy_stop(proxy *p) {
 int proxy_tunnels(proxy *p) {
     uv_mutex_lock(&p->lock);
     int n = p->tunnels;
+    uv_mutex_unlock(&p->lock);
+    return n;
+}
+
+int proxy_forwarded(proxy *p) {
+    uv_mutex_lock(&p->lock);
+    int n = p->forwarded;
     uv_mutex_unlock(&p->lock);
     return n;
 }
