@@ -117,6 +117,8 @@ void conn_end(conn *c) {
     sys_tcp_finish(c->fd);
     if (c->phase <= CONN_HTTP && c->serves != SERVES_METRICS)
         c->loop->counters[COUNT_HTTP_CLOSED]++;
+    if (c->phase == CONN_RELAY)
+        list_remove(&c->phase_link);  // nobody wants the verdict any more
     c->phase = CONN_LINGER;
     c->writing = false;
     if (heap_set(&c->loop->timers, &c->timer, time_add(loop_now(c->loop), LINGER_TIMEOUT)) != 0) {
