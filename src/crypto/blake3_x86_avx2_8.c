@@ -3,14 +3,6 @@
 #include "crypto/blake3_x86_wide8.h"
 
 #define WIDTH 32
-#define NAME(i) "ymm" #i
-#define ADD(from, to) "vpaddd " from "," to "," to "\n"
-#define XOR(from, to) "vpxor " from "," to "," to "\n"
-#define SHUFFLE(order, to) "vpshufb " order "," to "," to "\n"
-#define MOVE(from, to) "vmovdqa " from "," to "\n"
-#define ROTATE(v, right, left)                                                                                         \
-    "vpsrld $" right "," v "," V(8) "\nvpslld $" left "," v "," v "\nvpor " V(8) "," v "," v "\n"
-
 #include "crypto/blake3_x86_rounds.h"
 
 #include "crypto/blake3_lanes.h"

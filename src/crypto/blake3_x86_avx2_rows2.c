@@ -25,14 +25,17 @@ static inline row row_ror7(row a) {
 
 #include "crypto/blake3_x86_rows_two.h"
 
+#define WIDTH 32
+#include "crypto/blake3_x86_rows_pair.h"
+
 #include "crypto/blake3_x86_rows_many.h"
 
 void blake3_kernel_avx2_rows2(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                               const uint32_t *counters_high, uint8_t *out) {
-    run_rows(job, inputs, counters_low, counters_high, out, 1);
+    run_rows(job, inputs, counters_low, counters_high, out, 1, rows_rounds);
 }
 
 void blake3_kernel_avx2_rows4(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                               const uint32_t *counters_high, uint8_t *out) {
-    run_rows(job, inputs, counters_low, counters_high, out, 2);
+    run_rows(job, inputs, counters_low, counters_high, out, 2, pair_rounds);
 }

@@ -27,5 +27,5 @@ static inline row row_ror7(row a) {
 
 void blake3_kernel_avx512_rows2(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                                 const uint32_t *counters_high, uint8_t *out) {
-    run_rows(job, inputs, counters_low, counters_high, out, 1);
+    run_rows(job, inputs, counters_low, counters_high, out, 1, rows_rounds);
 }

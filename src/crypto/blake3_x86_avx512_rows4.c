@@ -36,8 +36,8 @@ static inline row row_ror7(row a) {
     return _mm512_ror_epi32(a, 7);
 }
 
-static inline row row_all(const uint32_t *words) {
-    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)words));
+static inline row row_each(__m128i words) {
+    return _mm512_broadcast_i32x4(words);
 }
 
 static inline row row_counters(const uint32_t *low, const uint32_t *high, uint32_t len, uint32_t flags) {
@@ -68,5 +68,5 @@ static inline void store_rows(row a, row b, uint8_t *out) {
 
 void blake3_kernel_avx512_rows4(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                                 const uint32_t *counters_high, uint8_t *out) {
-    run_rows(job, inputs, counters_low, counters_high, out, 1);
+    run_rows(job, inputs, counters_low, counters_high, out, 1, rows_rounds);
 }

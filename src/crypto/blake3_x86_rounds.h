@@ -2,27 +2,16 @@
 // the state, v[8], has its place in memory. Left to themselves compilers move more to and fro, by ways that are waited for.
 // Four chains of dependencies run side by side.
 //
-// The including file has defined WIDTH, the bytes of a vector, and as text of the assembler the operations on registers of
-// that width: NAME(i) is number i, ADD(from, to), XOR(from, to), SHUFFLE(order, to), MOVE(from, to), all of whose `from` may be
-// in memory, and ROTATE(v, right, left) with V(8) to help.
+// The including file has defined WIDTH as for blake3_x86_text.h, and `vec`, a vector of that width.
 #ifndef CRYPTO_BLAKE3_X86_ROUNDS_H
 #define CRYPTO_BLAKE3_X86_ROUNDS_H
 
 #include "crypto/blake3_rows.h"
+#include "crypto/blake3_x86_text.h"
 
-// Bytes to where rotations by 16 and by 8 bits bring them.
-static const uint8_t by16[32] __attribute__((aligned(32))) = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13,
-                                                              2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
-static const uint8_t by8[32] __attribute__((aligned(32))) = {1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12,
-                                                             1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12};
-
-#define TEXT(x) TEXT_OF(x)
-#define TEXT_OF(x) #x
 #define MESSAGE(i) TEXT(WIDTH) "*" #i "(%[m])"
 #define TAIL(i) TEXT(WIDTH) "*(" #i "-8)(%[tail])"
 #define FIRST "%[first]"  // v[8]
-#define V(i) "%%" NAME(i)
-#define HELP V(8)
 
 // clang-format off
 

@@ -2,10 +2,9 @@
 // idle in the other arrangement (blake3_lanes.h). A wider vector holds the same row of several inputs.
 //
 // The including file has defined `row`, ROW_INPUTS (inputs in a vector), and for each 128 bits: row_add, row_xor,
-// row_ror16, row_ror12, row_ror8, row_ror7, row_all (4 words in each), row_load (4 words of each of ROW_INPUTS places),
-// row_store (the way back); and the macros ROW_SHUFFLE(a, how), ROW_SHUFFLE2(a, b, how) (two words of `a`, then two of
-// `b`), ROW_ODD(a, b) (words 0 and 2 of `a`, 1 and 3 of `b`) and ROW_INNER(a, b) (0 and 3 of `a`, 1 and 2 of `b`).
-// SUM_FIRST is as in blake3_lanes_c.h.
+// row_ror16, row_ror12, row_ror8, row_ror7 and row_each (the same for all inputs); and the macros ROW_SHUFFLE(a, how),
+// ROW_SHUFFLE2(a, b, how) (two words of `a`, then two of `b`), ROW_ODD(a, b) (words 0 and 2 of `a`, 1 and 3 of `b`) and
+// ROW_INNER(a, b) (0 and 3 of `a`, 1 and 2 of `b`). SUM_FIRST is as in blake3_lanes_c.h.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_H
 #define CRYPTO_BLAKE3_X86_ROWS_H
 
@@ -14,6 +13,11 @@
 #include "crypto/blake3_rows.h"
 
 #define ROW_ROUNDS 7
+
+// The same four words for all inputs.
+BLAKE3_INLINE row row_all(const uint32_t *words) {
+    return row_each(_mm_loadu_si128((const __m128i *)words));
+}
 
 typedef struct row_state {
     row a, b, c, d;
@@ -72,14 +76,14 @@ BLAKE3_INLINE row_words permuted(row_words w) {
     return next;
 }
 
-// `sets` independent states step by step, so that the processor always has one that need not wait.
-BLAKE3_INLINE void rows_rounds(row_state *s, row_words *w, size_t sets) {
-    for (int round = 0; round < ROW_ROUNDS; round++)
-        for (size_t i = 0; i < sets; i++) {
-            if (round > 0)
-                w[i] = permuted(w[i]);
-            mix_rows(&s[i], &w[i]);
-        }
+// All rounds of a state, from its words of the first.
+BLAKE3_INLINE void rows_rounds(row_state *s, const row_words *first) {
+    row_words w = *first;
+    mix_rows(s, &w);
+    for (int round = 1; round < ROW_ROUNDS; round++) {
+        w = permuted(w);
+        mix_rows(s, &w);
+    }
 }
 
 #endif

@@ -17,8 +17,8 @@ static inline row row_xor(row a, row b) {
     return _mm_xor_si128(a, b);
 }
 
-static inline row row_all(const uint32_t *words) {
-    return _mm_loadu_si128((const __m128i *)words);
+static inline row row_each(__m128i words) {
+    return words;
 }
 
 static inline row row_counters(const uint32_t *low, const uint32_t *high, uint32_t len, uint32_t flags) {
@@ -53,7 +53,7 @@ BLAKE3_INLINE void compress_rows(const uint32_t *cv, const uint8_t *block, uint3
     row m[4];
     load_rows(&block, 0, m);
     row_words w = rows_words(m[0], m[1], m[2], m[3]);
-    rows_rounds(&s, &w, 1);
+    rows_rounds(&s, &w);
     rows_finish(&s, cv, out, rest);
 }
 

@@ -19,8 +19,8 @@ static inline row row_xor(row a, row b) {
     return _mm256_xor_si256(a, b);
 }
 
-static inline row row_all(const uint32_t *words) {
-    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)words));
+static inline row row_each(__m128i words) {
+    return _mm256_broadcastsi128_si256(words);
 }
 
 static inline row row_counters(const uint32_t *low, const uint32_t *high, uint32_t len, uint32_t flags) {

@@ -3,13 +3,6 @@
 #include "crypto/blake3_x86_wide4.h"
 
 #define WIDTH 16
-#define NAME(i) "xmm" #i
-#define ADD(from, to) "paddd " from "," to "\n"
-#define XOR(from, to) "pxor " from "," to "\n"
-#define SHUFFLE(order, to) "pshufb " order "," to "\n"
-#define MOVE(from, to) "movdqa " from "," to "\n"
-#define ROTATE(v, right, left)                                                                                         \
-    "movdqa " v "," V(8) "\npsrld $" right "," V(8) "\npslld $" left "," v "\npor " V(8) "," v "\n"
 #include "crypto/blake3_x86_rounds.h"
 
 #include "crypto/blake3_lanes.h"
@@ -38,6 +31,8 @@ static inline row row_ror7(row a) {
 
 #include "crypto/blake3_x86_rows_one.h"
 
+#include "crypto/blake3_x86_rows_pair.h"
+
 void blake3_kernel_sse41_4(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                            const uint32_t *counters_high, uint8_t *out) {
     run_lanes(job, inputs, counters_low, counters_high, out);
@@ -50,5 +45,5 @@ void blake3_compress_sse41(const uint32_t cv[8], const uint8_t block[BLAKE3_BLOC
 
 void blake3_kernel_sse41_rows2(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
                                const uint32_t *counters_high, uint8_t *out) {
-    run_rows(job, inputs, counters_low, counters_high, out, 2);
+    run_rows(job, inputs, counters_low, counters_high, out, 2, pair_rounds);
 }
