@@ -79,20 +79,21 @@ static bool take_answer(report_name *n) {
 
 // --- QUIC address discovery
 
+// IROH_ERR_AGAIN: they are being read.
 static int get_roots(iroh_endpoint *ep) {
     struct endpoint_reports *t = ep->reports;
-    return t->roots != NULL ? 0 : web_roots_new(ep->ca_file, &t->roots);
+    int r = t->reading == NULL && t->roots == NULL ? roots_read(ep->loop, ep->ca_file, &t->reading) : 0;
+    return r == 0 && t->roots == NULL ? roots_result(t->reading, &t->roots) : r;
 }
 
 static int connect_to(iroh_endpoint *ep, const report_probe *p, const addr *to, quic_conn **out) {
     relay_target target;
-    int r = get_roots(ep);
-    if (r == 0 && target_of(ep->relays.list[p->relay], &target) == NULL)
-        r = IROH_ERR_SYNTAX;
-    return r == 0 ? qad_connect(ep->core, ep->reports->roots, target.host.p, target.host.len, to, sys_now(), out) : r;
+    if (target_of(ep->relays.list[p->relay], &target) == NULL)
+        return IROH_ERR_SYNTAX;
+    return qad_connect(ep->core, ep->reports->roots, target.host.p, target.host.len, to, sys_now(), out);
 }
 
-// The relay's addresses are known.
+// The relay's addresses are known, and the roots there.
 static void dial(iroh_endpoint *ep, report_probe *p, const report_name *n) {
     struct endpoint_reports *t = ep->reports;
     addr to = n->found[p->kind == PROBE_QAD6];
@@ -107,27 +108,43 @@ static void dial(iroh_endpoint *ep, report_probe *p, const report_name *n) {
         t->conns[t->conn_count++] = (report_conn){.core = core, .probe = p, .relay = p->relay, .kind = to.kind};
 }
 
+// Both are waited for at the same time.
 static void begin_qad(iroh_endpoint *ep, report_probe *p) {
     const report_name *n = name_of(ep, p->relay);
-    if (n == NULL)
-        fail(ep, p, IROH_ERR_NOMEM);
-    else if (n->lookup == NULL)
+    int r = n == NULL ? IROH_ERR_NOMEM : get_roots(ep);
+    if (r == 0 && n->lookup == NULL)
         dial(ep, p, n);
+    else if (r != 0 && r != IROH_ERR_AGAIN)
+        fail(ep, p, r);
+}
+
+static bool is_dialled(const struct endpoint_reports *t, const report_probe *p) {
+    for (size_t i = 0; i < t->conn_count; i++) {
+        if (t->conns[i].probe == p)
+            return true;
+    }
+    return false;
+}
+
+// Probes that have waited for a name or the roots.
+static void begin_waiting(iroh_endpoint *ep) {
+    struct endpoint_reports *t = ep->reports;
+    report_run *run = t->reporter.run;
+    for (size_t i = 0; i < run->probe_count; i++) {
+        report_probe *p = &run->probes[i];
+        bool qad = p->kind == PROBE_QAD4 || p->kind == PROBE_QAD6;
+        if (p->state == PROBE_RUNS && qad && !is_dialled(t, p))
+            begin_qad(ep, p);
+    }
 }
 
 static void serve_names(iroh_endpoint *ep) {
     struct endpoint_reports *t = ep->reports;
-    for (size_t i = 0; i < t->name_count; i++) {
-        report_name *n = &t->names[i];
-        if (n->lookup == NULL || !take_answer(n))
-            continue;
-        report_run *run = t->reporter.run;
-        for (size_t k = 0; k < run->probe_count; k++) {
-            report_probe *p = &run->probes[k];
-            if (p->state == PROBE_RUNS && p->relay == n->relay && (p->kind == PROBE_QAD4 || p->kind == PROBE_QAD6))
-                dial(ep, p, n);
-        }
-    }
+    bool news = t->reading != NULL && t->roots == NULL && get_roots(ep) != IROH_ERR_AGAIN;
+    for (size_t i = 0; i < t->name_count; i++)
+        news |= t->names[i].lookup != NULL && take_answer(&t->names[i]);
+    if (news)
+        begin_waiting(ep);
 }
 
 static void drop_conn(iroh_endpoint *ep, report_conn *c) {
@@ -344,6 +361,8 @@ void report_probes_end(iroh_endpoint *ep) {
     t->name_count = 0;
     while (!list_empty(&t->questions))
         end_question(list_entry(t->questions.next, report_question, link));
+    roots_reader_free(t->reading);
+    t->reading = NULL;
     web_roots_unref(t->roots);
     t->roots = NULL;
 }

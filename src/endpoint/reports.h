@@ -4,12 +4,12 @@
 #ifndef ENDPOINT_REPORTS_H
 #define ENDPOINT_REPORTS_H
 
+#include "endpoint/roots.h"
 #include "endpoint/state.h"
 #include "net/http_probe.h"
 #include "net/qad.h"
 #include "net/reporter.h"
 #include "sys/lookup.h"
-#include "tls/web_client.h"
 
 #define REPORT_CONNS_MAX (2 * REPORT_QAD_RELAYS + 2)  // those of a run, and two that were kept from the one before
 
@@ -42,7 +42,8 @@ typedef struct report_question {
 
 struct endpoint_reports {
     reporter reporter;
-    web_roots *roots;  // null: not needed yet in this run
+    web_roots *roots;       // null: not needed yet in this run, or being read:
+    roots_reader *reading;  // null: not needed yet
     report_conn conns[REPORT_CONNS_MAX];
     size_t conn_count;
     report_name names[REPORT_QAD_RELAYS];

@@ -2,7 +2,8 @@
 // by a host name and not by a key.
 //
 // Roots are shared by handshakes and live until the last reference is gone. They cost time and memory (the system's: seven
-// milliseconds and four megabytes), so they are made for a few handshakes and given up after them.
+// milliseconds and four megabytes), so those are better made once, and not by a thread that others wait for. What is done
+// with them may be done by several threads.
 #ifndef TLS_WEB_CLIENT_H
 #define TLS_WEB_CLIENT_H
 
