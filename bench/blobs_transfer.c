@@ -95,7 +95,7 @@ static iroh_content add_large(iroh_store *s, size_t mib) {
 static iroh_content add_small(iroh_store *s, size_t count) {
     uint64_t state = 88172645463325252U, data[SMALL / sizeof(uint64_t)];
     iroh_hash *hashes = malloc(count * sizeof *hashes);
-    iroh_batch *batch;
+    iroh_batch *batch = NULL;
     iroh_content content = {.format = IROH_BLOB_HASH_SEQ};
     iroh_add_options root = {.format = IROH_BLOB_HASH_SEQ};
     check(hashes != NULL ? iroh_batch_new(s, &batch) : IROH_ERR_NOMEM, "batch");
@@ -138,8 +138,8 @@ static void run(const char *from, const char *to, bool small, size_t amount) {
     open_side(&other, to);
     iroh_content content = small ? add_small(v.s.store, amount) : add_large(v.s.store, amount);
     check(iroh_provider_new(v.s.store, NULL, &v.provider), "provider");
-    if (pipe(v.stop) != 0 || pthread_create(&thread, NULL, serve, &v) != 0)
-        check(IROH_ERR_IO, "thread");
+    check(pipe(v.stop) == 0 ? 0 : IROH_ERR_IO, "pipe");
+    check(pthread_create(&thread, NULL, serve, &v) == 0 ? 0 : IROH_ERR_IO, "thread");
     transfer(&v, &other, &content);
     if (write(v.stop[1], "", 1) != 1)
         check(IROH_ERR_IO, "stop");

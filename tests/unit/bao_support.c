@@ -25,7 +25,7 @@ void blob_free(blob *b) {
 buffer encode(const blob *b, const ranges *wanted, size_t room) {
     size_t all = (size_t)bao_encoded_size(b->memory.size, wanted), n;
     buffer out = {.bytes = malloc(all + room)};
-    bao_encoder *e;
+    bao_encoder *e = NULL;
     int more;
     need(out.bytes != NULL && bao_encoder_new(&e) == 0);
     need(bao_encoder_start(e, b->root, b->memory.size, wanted, &b->source) == 0);

@@ -80,7 +80,7 @@ static ranges chunks(uint64_t from, uint64_t to) {
 // The whole encoding of `wanted` from a source; null on the first error.
 static uint8_t *encode(const iroh_hash *root, uint64_t size, const ranges *wanted, const bao_source *source,
                        size_t *len) {
-    bao_encoder *e;
+    bao_encoder *e = NULL;
     size_t room = (size_t)bao_encoded_size(size, wanted);
     uint8_t *out = malloc(room + 1);
     need(out != NULL && bao_encoder_new(&e) == 0, "encoder");
@@ -190,7 +190,7 @@ bool store_serves(iroh_store *s, const iroh_hash *hash, const uint8_t *data, siz
 
 int64_t store_verified_chunks(iroh_store *s, const iroh_hash *hash) {
     store_blob *b;
-    store_reader *reader;
+    store_reader *reader = NULL;
     iroh_blob_status status;
     ranges have = RANGES_INIT;
     if (store_blob_open(s, hash, &b) != 0)
