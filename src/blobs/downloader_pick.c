@@ -56,6 +56,17 @@ bool pick_has(const ranges *set, uint64_t value) {
     return i < ranges_count(set) && ranges_items(set)[i].start <= value;
 }
 
+int pick_drop(ranges *set, uint64_t count) {
+    int r = 0;
+    while (count > 0 && ranges_count(set) > 0 && r == 0) {
+        range item = ranges_items(set)[0];
+        uint64_t n = item.end - item.start < count ? item.end - item.start : count;
+        r = ranges_remove(set, item.start, item.start + n);
+        count -= n;
+    }
+    return r;
+}
+
 uint64_t plan_scale(uint64_t a, uint64_t b, uint64_t c) {
     double x = (double)a * (double)b / (double)c;
     return x < 9e18 ? (uint64_t)x : UINT64_C(9000000000000000000);

@@ -11,6 +11,7 @@ uint64_t pick_end(const range *item, const ranges *const *without, size_t count)
 
 uint64_t pick_count(const ranges *set);  // of values
 bool pick_has(const ranges *set, uint64_t value);
+int pick_drop(ranges *set, uint64_t count);  // the lowest so many; IROH_ERR_NOMEM
 
 // Inside of the plan
 plan_blob *plan_find_blob(const plan *p, uint64_t number);

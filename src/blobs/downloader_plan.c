@@ -266,15 +266,8 @@ static int pass(plan *p, plan_span *s, uint64_t number) {
 
 static int take_chunks(plan_span *s, uint64_t bytes) {
     uint64_t count = (bytes - s->counted) / BAO_CHUNK;
-    int r = 0;
     s->counted += count * BAO_CHUNK;
-    while (count > 0 && ranges_count(&s->chunks) > 0 && r == 0) {
-        range item = ranges_items(&s->chunks)[0];
-        uint64_t n = item.end - item.start < count ? item.end - item.start : count;
-        r = ranges_remove(&s->chunks, item.start, item.start + n);
-        count -= n;
-    }
-    return r;
+    return pick_drop(&s->chunks, count);
 }
 
 int plan_came(plan *p, plan_span *s, uint64_t number, uint64_t bytes, uint64_t more, uint64_t now) {

@@ -289,17 +289,32 @@ int transfer_end(download_run *run, transfer *t, int error) {
 
 // Receiving
 
+// What was asked for of a blob and is still to come after so many bytes of it. That is not what the store lacks: what others
+// have stored meanwhile comes all the same.
+static int still_to_come(const transfer *t, uint64_t number, uint64_t bytes, ranges *out) {
+    proto_walk w;
+    uint64_t index = 0;
+    int r;
+    proto_walk_start(&w, &t->request.seq);
+    do
+        r = proto_walk_next(&w, &index);
+    while (r == 1 && index < number);
+    if (r == 1)
+        r = index == number ? 0 : IROH_ERR_INTERNAL;
+    for (size_t i = 0; i < ranges_count(&w.set) && r == 0; i++)
+        r = ranges_add(out, ranges_items(&w.set)[i].start, ranges_items(&w.set)[i].end);
+    proto_walk_dispose(&w);
+    return r == 0 ? pick_drop(out, bytes / BAO_CHUNK) : r;
+}
+
 static int share_large(download_run *run, const transfer *t, const incoming_state *state) {
-    ranges wanted = RANGES_INIT;
-    bool complete;
+    ranges left = RANGES_INIT;
     int r = learn_size(run, t->span);  // of one that was shared before
     if (r == 0)
-        r = all_chunks(&wanted);
+        r = still_to_come(t, state->index, state->blob_bytes, &left);
     if (r == 0)
-        r = missing_chunks(run->store, &state->hash, &wanted, NULL, &complete);
-    if (r == 0)
-        r = plan_open(&run->plan, t->span, state->index, &wanted, state->size, state->blob_bytes);
-    ranges_dispose(&wanted);
+        r = plan_open(&run->plan, t->span, state->index, &left, state->size, state->blob_bytes);
+    ranges_dispose(&left);
     return r;
 }
 

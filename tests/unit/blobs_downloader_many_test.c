@@ -136,6 +136,52 @@ static void what_was_there_before_is_told(void **state) {
     scene_free(&s);
 }
 
+#define GIVEN ((uint64_t)3200)  // chunks of the large child
+
+// Somebody else stores the beginning of the large child when it has been asked for and has not begun to come; and when it
+// has, another provider joins in and takes over the end.
+typedef struct meanwhile {
+    scene scene;
+    iroh_content child;
+    bool stored, joined;
+} meanwhile;
+
+static void store_meanwhile(void *user, const iroh_get_progress *p) {
+    meanwhile *m = user;
+    scene_progress(&m->scene, p);
+    if (p->index == 1 && !m->stored) {
+        m->stored = true;
+        copy_chunks(m->scene.parties[0].store, m->scene.here, &m->child, 0, GIVEN);
+    } else if (p->index == 2 && !m->joined) {
+        m->joined = true;
+        scene_add(&m->scene, m->scene.parties[1].ep);
+    }
+}
+
+// What comes is then not what is missing.
+static void what_others_store_meanwhile_leaves_no_gap(void **state) {
+    (void)state;
+    meanwhile m = {.stored = false};
+    iroh_add_options o = {.format = IROH_BLOB_HASH_SEQ};
+    iroh_hash hashes[2], root;
+    scene_open(&m.scene, 2, 2000000);
+    for (size_t i = 0; i < 2; i++) {
+        hashes[0] = blobs_add(m.scene.parties[i].store, 200000);
+        hashes[1] = blobs_add(m.scene.parties[i].store, 6000000);
+        assert_int_equal(iroh_store_add_bytes(m.scene.parties[i].store, hashes, sizeof hashes, &o, &root), 0);
+    }
+    m.child = blobs_raw(hashes[1]);
+    iroh_content content = blobs_seq(root);
+    assert_int_equal(iroh_download_new(m.scene.downloader, &content, &m.scene.download), 0);
+    scene_add(&m.scene, m.scene.parties[0].ep);
+    m.scene.options.progress = store_meanwhile;
+    m.scene.options.user = &m;
+    assert_int_equal(scene_fetch(&m.scene), 0);
+    assert_true(m.stored && m.joined);
+    assert_int_equal(iroh_content_is_complete(m.scene.here, &content), 1);
+    scene_free(&m.scene);
+}
+
 // Each child is in one of three stores, and nowhere else.
 static void children_come_from_whoever_has_them(void **state) {
     (void)state;
@@ -302,11 +348,17 @@ static void idle_connections_are_closed(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(children_are_shared_out),         cmocka_unit_test(children_come_from_whoever_has_them),
-        cmocka_unit_test(what_was_taken_over_counts_once), cmocka_unit_test(what_was_there_before_is_told),
-        cmocka_unit_test(a_child_of_nobody_is_not_found),  cmocka_unit_test(what_is_no_sequence_is_refused),
-        cmocka_unit_test(downloads_share_connections),     cmocka_unit_test(connections_may_be_refused),
-        cmocka_unit_test(endpoints_without_a_thread_do),   cmocka_unit_test(idle_connections_are_closed),
+        cmocka_unit_test(children_are_shared_out),
+        cmocka_unit_test(children_come_from_whoever_has_them),
+        cmocka_unit_test(what_was_taken_over_counts_once),
+        cmocka_unit_test(what_was_there_before_is_told),
+        cmocka_unit_test(what_others_store_meanwhile_leaves_no_gap),
+        cmocka_unit_test(a_child_of_nobody_is_not_found),
+        cmocka_unit_test(what_is_no_sequence_is_refused),
+        cmocka_unit_test(downloads_share_connections),
+        cmocka_unit_test(connections_may_be_refused),
+        cmocka_unit_test(endpoints_without_a_thread_do),
+        cmocka_unit_test(idle_connections_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
