@@ -290,21 +290,22 @@ static int prepare(store_writer *w) {
     return r;
 }
 
-// Writes outside the lock. 2 when another writer's claim changed the storage meanwhile.
+// Writes outside the lock. 2 when another writer's claim changed the storage meanwhile, even if its size is back.
 static int write_unlocked(store_writer *w, const bao_item *items, size_t count) {
     store_blob *b = w->blob;
     store_file *data = b->data != NULL ? store_file_ref(b->data) : NULL;
     store_file *outboard = b->outboard != NULL ? store_file_ref(b->outboard) : NULL;
     pthread_mutex_unlock(&b->lock);
     int r = write_files(w, data, outboard, items, count);
+    pthread_mutex_lock(&b->lock);
+    bool moved = b->row.size != w->size || b->data != data || b->outboard != outboard;
     store_file_unref(data);
     store_file_unref(outboard);
-    pthread_mutex_lock(&b->lock);
     if (r == 0 && atomic_load(&b->lost))
         r = IROH_ERR_IO;
     if (r == 0 && b->row.state == IROH_BLOB_COMPLETE)
         return 1;
-    return r == 0 && b->row.size != w->size ? 2 : r;
+    return r == 0 && moved ? 2 : r;
 }
 
 static int put_items(store_writer *w, const bao_item *items, size_t count) {
