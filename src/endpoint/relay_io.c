@@ -55,6 +55,13 @@ int relay_io_streams(iroh_endpoint *ep) {
     return ep->streams != NULL ? 0 : sys_streams_new(ep->loop, &config, &ep->streams);
 }
 
+// Where UDP passes over IPv4 only, IPv6 is rarely better for TCP, and waiting for it takes time. It is tried all the same
+// when IPv4 has failed.
+static bool ip4_alone(const iroh_endpoint *ep, const net_relay *r) {
+    const report *last = reports_last(ep);
+    return last != NULL && last->udp4 && !last->udp6 && !r->ip4_failed;
+}
+
 static int open_stream(iroh_endpoint *ep, net_relay *r) {
     const relay_target *t = &r->client.target;
     int error = relay_io_streams(ep);
@@ -63,7 +70,9 @@ static int open_stream(iroh_endpoint *ep, net_relay *r) {
     relay_stream *half = calloc(1, sizeof *half);
     if (half == NULL)
         return IROH_ERR_NOMEM;
-    error = sys_stream_open(ep->streams, t->tls, t->host.p, t->host.len, t->port, &half->stream);
+    r->dials_ip4 = ip4_alone(ep, r);
+    unsigned how = (t->tls ? SYS_STREAM_TLS : 0) | (r->dials_ip4 ? SYS_STREAM_IP4 : 0);
+    error = sys_stream_open(ep->streams, how, t->host.p, t->host.len, t->port, &half->stream);
     if (error != 0) {
         free(half);
         return error;
@@ -87,6 +96,7 @@ static void dialled(iroh_endpoint *ep, net_relay *r) {
     int error = sys_stream_state(s);
     if (error == IROH_ERR_AGAIN)
         return;
+    r->ip4_failed = error != 0 && r->dials_ip4;
     if (error != 0) {
         lost(ep, r, error);
         return;

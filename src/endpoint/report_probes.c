@@ -223,8 +223,10 @@ static int open_question(iroh_endpoint *ep, report_question *q, const relay_targ
     if (w.failed)
         return IROH_ERR_TOO_LARGE;
     q->request_len = writer_len(&w);
-    return via != NULL ? sys_stream_open_direct(ep->streams, via->tls, via->host, via->host_len, via->port, &q->stream)
-                       : sys_stream_open(ep->streams, tls, t->host.p, t->host.len, port, &q->stream);
+    if (via == NULL)
+        return sys_stream_open(ep->streams, tls ? SYS_STREAM_TLS : 0, t->host.p, t->host.len, port, &q->stream);
+    unsigned how = SYS_STREAM_DIRECT | (via->tls ? SYS_STREAM_TLS : 0);
+    return sys_stream_open(ep->streams, how, via->host, via->host_len, via->port, &q->stream);
 }
 
 static void begin_question(iroh_endpoint *ep, report_probe *p) {

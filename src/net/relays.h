@@ -35,7 +35,8 @@ typedef struct net_relay {
     char *token;                  // null: none
     uint8_t (*routes)[RELAY_ID];  // peers heard from here; null: none yet
     unsigned route_count, route_next;
-    void *stream;  // the shell's
+    void *stream;                // the shell's
+    bool dials_ip4, ip4_failed;  // likewise: the latest dial is, or was, to IPv4 addresses alone, and came to nothing
     // Why the latest attempt failed, in the words of the resolver, the proxy or TLS; empty: nobody said. The shell's.
     char trouble[RELAY_DENIAL_MAX];
 } net_relay;

@@ -46,7 +46,7 @@ struct sys_stream {
     CURL *easy;
     struct curl_slist *full_name;  // where to connect to, if the host ends in a dot
     int state;                     // as sys_stream_state
-    bool tls, direct;
+    unsigned how;                  // SYS_STREAM_*
     bool readable, blocked, want_write;
     socket_watch socket;  // once open
     char reason[CURL_ERROR_SIZE];
@@ -219,7 +219,7 @@ static void set_proxy_port(CURL *e, const char *proxy) {
 
 static int set_options(sys_stream *s, const char *url) {
     const sys_streams *g = s->group;
-    const char *proxy = s->direct || g->proxy == NULL ? "" : g->proxy;
+    const char *proxy = (s->how & SYS_STREAM_DIRECT) != 0 || g->proxy == NULL ? "" : g->proxy;
     CURL *e = s->easy;
     bool ok = curl_easy_setopt(e, CURLOPT_URL, url) == CURLE_OK;
     ok &= curl_easy_setopt(e, CURLOPT_PROXY, proxy) == CURLE_OK;
@@ -233,6 +233,9 @@ static int set_options(sys_stream *s, const char *url) {
     (void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->reason);
     (void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)SYS_STREAM_DIAL_MAX);
     (void)curl_easy_setopt(e, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, FAMILY_RACE);
+    (void)curl_easy_setopt(e, CURLOPT_IPRESOLVE,
+                           (s->how & SYS_STREAM_IP4) != 0 ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_WHATEVER);
+    (void)curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);  // an answer to some ways to dial is none to others
     (void)curl_easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L);
     (void)curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     (void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -257,7 +260,8 @@ static int set_full_name(sys_stream *s, const char *host, size_t host_len, uint1
 static int begin(sys_stream *s, const char *host, size_t host_len, uint16_t port) {
     char url[URL_ROOM];
     size_t plain_len = host_len > 1 && host[host_len - 1] == '.' ? host_len - 1 : host_len;
-    (void)snprintf(url, sizeof url, "%s://%.*s:%u/", s->tls ? "https" : "http", (int)plain_len, host, port);
+    (void)snprintf(url, sizeof url, "%s://%.*s:%u/", (s->how & SYS_STREAM_TLS) != 0 ? "https" : "http", (int)plain_len,
+                   host, port);
     s->easy = curl_easy_init();
     if (s->easy == NULL)
         return IROH_ERR_NOMEM;
@@ -269,16 +273,14 @@ static int begin(sys_stream *s, const char *host, size_t host_len, uint16_t port
     return r;
 }
 
-static int open_stream(sys_streams *g, bool tls, bool direct, const char *host, size_t host_len, uint16_t port,
-                       sys_stream **out) {
+int sys_stream_open(sys_streams *g, unsigned how, const char *host, size_t host_len, uint16_t port, sys_stream **out) {
     if (host_len > HOST_MAX)
         return IROH_ERR_TOO_LARGE;
     sys_stream *s = calloc(1, sizeof *s);
     if (s == NULL)
         return IROH_ERR_NOMEM;
     s->group = g;
-    s->tls = tls;
-    s->direct = direct;
+    s->how = how;
     s->state = IROH_ERR_AGAIN;
     s->socket.group = g;
     list_init(&s->socket.link);
@@ -290,15 +292,6 @@ static int open_stream(sys_streams *g, bool tls, bool direct, const char *host, 
     }
     *out = s;
     return 0;
-}
-
-int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port, sys_stream **out) {
-    return open_stream(g, tls, false, host, host_len, port, out);
-}
-
-int sys_stream_open_direct(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port,
-                           sys_stream **out) {
-    return open_stream(g, tls, true, host, host_len, port, out);
 }
 
 void sys_stream_close(sys_stream *s) {
@@ -423,7 +416,7 @@ int sys_stream_export(sys_stream *s, const char *label, const void *context, siz
                       size_t len) {
     const struct curl_tlssessioninfo *tls = NULL;
     uint8_t early;
-    if (!s->tls)
+    if ((s->how & SYS_STREAM_TLS) == 0)
         return IROH_ERR_UNSUPPORTED;
     // libcurl finds the session of a finished transfer only after the first read. Servers that speak before they are
     // asked are none that we know how to talk to.

@@ -34,12 +34,15 @@ void sys_streams_prepare(sys_streams *g);
 void sys_streams_process(sys_streams *g);
 uint64_t sys_streams_deadline(const sys_streams *g);  // when to process at the latest, ns; TIME_NEVER: no need
 
-// Begins to dial `port` of `host`: a name, which may end in a dot, or an address, an IPv6 one in brackets. With TLS the
-// server's certificate must name it. IROH_ERR_NOMEM, IROH_ERR_TOO_LARGE (the host), IROH_ERR_IO.
-int sys_stream_open(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port, sys_stream **out);
-// The same past the proxy of the group.
-int sys_stream_open_direct(sys_streams *g, bool tls, const char *host, size_t host_len, uint16_t port,
-                           sys_stream **out);
+enum {
+    SYS_STREAM_TLS = 1,     // the server's certificate must name the host
+    SYS_STREAM_DIRECT = 2,  // past the proxy of the group
+    SYS_STREAM_IP4 = 4,     // to no IPv6 address of the host, or of the proxy
+};
+
+// Begins to dial `port` of `host`: a name, which may end in a dot, or an address, an IPv6 one in brackets. `how`: bits of
+// the above. IROH_ERR_NOMEM, IROH_ERR_TOO_LARGE (the host), IROH_ERR_IO.
+int sys_stream_open(sys_streams *g, unsigned how, const char *host, size_t host_len, uint16_t port, sys_stream **out);
 void sys_stream_close(sys_stream *s);  // at once; null is ignored
 
 // 0: open. IROH_ERR_AGAIN: still dialling. Else why dialling failed: IROH_ERR_NOT_FOUND (the name), IROH_ERR_REFUSED

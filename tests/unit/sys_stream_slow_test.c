@@ -56,7 +56,7 @@ static void closing_does_not_wait_for_the_resolver(void **state) {
         skip();
     assert_int_equal(sys_loop_new(&l), 0);
     assert_int_equal(sys_streams_new(l, &(sys_streams_config){0}, &g), 0);
-    assert_int_equal(sys_stream_open(g, false, "slow.example", 12, 80, &s), 0);
+    assert_int_equal(sys_stream_open(g, 0, "slow.example", 12, 80, &s), 0);
     while (!atomic_load(&asked) && sys_stream_state(s) == IROH_ERR_AGAIN)
         turn(l, g);
     assert_int_equal(sys_stream_state(s), IROH_ERR_AGAIN);
