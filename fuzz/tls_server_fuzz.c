@@ -11,6 +11,7 @@
 #include <iroh/error.h>
 
 #include "base/bytes.h"
+#include "localhost.h"
 #include "require.h"
 #include "tls/web_state.h"
 
@@ -19,31 +20,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define STEPS_MAX 64
 
 enum { DONE_NOTHING, DONE_DAMAGE, DONE_RAW, DONE_FINISHED, DONE_KINDS };
-
-// A self-signed certificate for localhost, over P-256.
-static const char chain[] = "-----BEGIN CERTIFICATE-----\n"
-                            "MIIBFTCBu6ADAgECAgEBMAoGCCqGSM49BAMCMBQxEjAQBgNVBAMMCWxvY2FsaG9z\n"
-                            "dDAeFw0yNDAxMDEwMDAwMDBaFw00NDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMMCWxv\n"
-                            "Y2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDi5cFDp6/k1pMvIfjhS\n"
-                            "eM9ceT9OOMDj/t/zu4bcdEUbAcyeAe+G8FdQ/Fm+ccQA7VKWMKuwBPKqSFEP+zo4\n"
-                            "nyIwCgYIKoZIzj0EAwIDSQAwRgIhAK07LBZt3dm4ynr25DB6su4A0HnyYCggJQDI\n"
-                            "guTZXpmsAiEA0XHUQOMB2esp2RTJ1L4z5OKFWaSXiCIJXWWl965BUzA=\n"
-                            "-----END CERTIFICATE-----\n";
-static const char key[] = "-----BEGIN PRIVATE KEY-----\n"
-                          "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgj9/3RvPzXhDaqTZC\n"
-                          "doi++r/FDO1opTKbgPIW7ULvmLKhRANCAAQ4uXBQ6ev5NaTLyH44UnjPXHk/TjjA\n"
-                          "4/7f87uG3HRFGwHMngHvhvBXUPxZvnHEAO1SljCrsATyqkhRD/s6OJ8i\n"
-                          "-----END PRIVATE KEY-----\n";
-
-// A record with a hello of the common kind: AES-128-GCM, X25519, ECDSA.
-static const uint8_t hello[] = {
-    0x16, 0x03, 0x01, 0x00, 0x7b, 0x01, 0x00, 0x00, 0x77, 0x03, 0x03, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08,
-    0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b,
-    0x1c, 0x1d, 0x1e, 0x1f, 0x20, 0x00, 0x00, 0x02, 0x13, 0x01, 0x01, 0x00, 0x00, 0x4c, 0x00, 0x2b, 0x00, 0x03, 0x02,
-    0x03, 0x04, 0x00, 0x0a, 0x00, 0x04, 0x00, 0x02, 0x00, 0x1d, 0x00, 0x0d, 0x00, 0x04, 0x00, 0x02, 0x04, 0x03, 0x00,
-    0x33, 0x00, 0x26, 0x00, 0x24, 0x00, 0x1d, 0x00, 0x20, 0x99, 0x38, 0x1d, 0xe5, 0x60, 0xe4, 0xbd, 0x43, 0xd2, 0x3d,
-    0x8e, 0x43, 0x5a, 0x7d, 0xba, 0xfe, 0xb3, 0xc0, 0x6e, 0x51, 0xc1, 0x3c, 0xae, 0x4d, 0x54, 0x13, 0x69, 0x1e, 0x52,
-    0x9a, 0xaf, 0x2c, 0x00, 0x0f, 0x00, 0x01, 0x01, 0x00, 0x1c, 0x00, 0x02, 0x40, 0x01};
 
 static web_certificate *certificate;
 
@@ -102,7 +78,7 @@ static int step(web_handshake *h, tls_record *client, reader *r, bool slowly, si
 
 static void converse(web_handshake *h, reader *r, bool slowly) {
     size_t proven = 0;
-    require(give(h, hello, sizeof hello, slowly) == 0 && h->stage == WEB_FINISHED);
+    require(give(h, common_hello, sizeof common_hello, slowly) == 0 && h->stage == WEB_FINISHED);
     tls_record_secret write = {.seq = 0};
     memcpy(write.secret, h->own.record.read.secret, sizeof write.secret);
     tls_record client;
@@ -123,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     reader r = reader_of(data, size);
     uint8_t choice = reader_u8(&r);
     if (certificate == NULL)
-        require(web_certificate_new(chain, sizeof chain - 1, key, sizeof key - 1, &certificate) == 0 &&
+        require(web_certificate_new(localhost_chain, sizeof localhost_chain - 1, localhost_key,
+                                    sizeof localhost_key - 1, &certificate) == 0 &&
                 certificate->key != NULL);
     require(web_handshake_new(certificate, &h) == 0);
     if ((choice & 1) != 0) {
