@@ -124,18 +124,22 @@ static void direct_path_moves_to_the_new_address(bool client_thread, bool monito
     c = duo_connect(client, server);
     assert_int_equal(iroh_endpoint_accept(server, LONG_MS, &s), 0);
     wait_for_path_to(client, c, FIRST);
-    move(SECOND, FIRST);
+    // Before the move: paths are followed from the first question on, and the old one may go at once.
     uint64_t missed = 0;
     (void)wait_for_event(c, IROH_PATH_OPENED, FIRST, &missed);
+    move(SECOND, FIRST);
     if (!monitor) {
         assert_int_equal(iroh_endpoint_network_change(server), 0);
         assert_int_equal(iroh_endpoint_network_change(client), 0);
     }
     wait_for_path_to(client, c, SECOND);
-    // The old path is told of as opened before and as closed now, with what it carried.
+    // The old path is told of as closed now, with what it carried.
     iroh_path_event closed = wait_for_event(c, IROH_PATH_CLOSED, FIRST, &missed);
     assert_true(closed.path.bytes_sent > 0);
     assert_int_equal(missed, 0);
+    // The server may have said so before the client looked at its own addresses.
+    for (int ms = 0; (!names(client, SECOND) || names(client, FIRST)) && ms < LONG_MS; ms += STEP_MS)
+        pass(client);
     assert_true(names(client, SECOND) && !names(client, FIRST));
     iroh_connection_free(c);
     iroh_connection_free(s);
@@ -191,7 +195,7 @@ static void events_that_nobody_took_are_counted(void **state) {
         assert_true(taken == 0 || e.missed == 0);
         taken++;
     }
-    assert_int_equal(taken, IROH_PATH_EVENTS_MAX);
+    assert_true(taken >= IROH_PATH_EVENTS_MAX);  // more may happen meanwhile
     assert_true(missed > 0);
     iroh_connection_free(c);
     iroh_connection_free(s);
