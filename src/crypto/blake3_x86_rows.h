@@ -2,9 +2,10 @@
 // idle in the other arrangement (blake3_lanes.h). A wider vector holds the same row of several inputs.
 //
 // The including file has defined `row`, ROW_INPUTS (inputs in a vector), and for each 128 bits: row_add, row_xor,
-// row_ror16, row_ror12, row_ror8, row_ror7 and row_each (the same for all inputs); and the macros ROW_SHUFFLE(a, how),
-// ROW_SHUFFLE2(a, b, how) (two words of `a`, then two of `b`), ROW_ODD(a, b) (words 0 and 2 of `a`, 1 and 3 of `b`) and
-// ROW_INNER(a, b) (0 and 3 of `a`, 1 and 2 of `b`). SUM_FIRST is as in blake3_lanes_c.h.
+// row_xor_ror16(a, b), row_xor_ror12, row_xor_ror8 and row_xor_ror7 (a xor b, rotated; b is waited for longer than a) and
+// row_each (the same for all inputs); and the macros ROW_SHUFFLE(a, how), ROW_SHUFFLE2(a, b, how) (two words of `a`, then
+// two of `b`), ROW_ODD(a, b) (words 0 and 2 of `a`, 1 and 3 of `b`) and ROW_INNER(a, b) (0 and 3 of `a`, 1 and 2 of `b`).
+// SUM_FIRST is as in blake3_lanes_c.h.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_H
 #define CRYPTO_BLAKE3_X86_ROWS_H
 
@@ -40,30 +41,50 @@ BLAKE3_INLINE row_words rows_words(row m0, row m1, row m2, row m3) {
     return w;
 }
 
-BLAKE3_INLINE void mix_step(row_state *s, row x, row y) {
-    s->a = row_add(s->a, x);
+BLAKE3_INLINE void first_step(row_state *s, row words) {
+    s->a = row_add(s->a, words);
     SUM_FIRST(s->a);
     s->a = row_add(s->a, s->b);
-    s->d = row_ror16(row_xor(s->d, s->a));
+    s->d = row_xor_ror16(s->d, s->a);
     s->c = row_add(s->c, s->d);
-    s->b = row_ror12(row_xor(s->b, s->c));
-    s->a = row_add(s->a, y);
-    SUM_FIRST(s->a);
-    s->a = row_add(s->a, s->b);
-    s->d = row_ror8(row_xor(s->d, s->a));
-    s->c = row_add(s->c, s->d);
-    s->b = row_ror7(row_xor(s->b, s->c));
+    s->b = row_xor_ror12(s->b, s->c);
 }
 
-BLAKE3_INLINE void mix_rows(row_state *s, const row_words *w) {
-    mix_step(s, w->x, w->y);
+BLAKE3_INLINE void second_step(row_state *s, row words) {
+    s->a = row_add(s->a, words);
+    SUM_FIRST(s->a);
+    s->a = row_add(s->a, s->b);
+    s->d = row_xor_ror8(s->d, s->a);
+    s->c = row_add(s->c, s->d);
+    s->b = row_xor_ror7(s->b, s->c);
+}
+
+BLAKE3_INLINE void to_diagonals(row_state *s) {
     s->a = ROW_SHUFFLE(s->a, _MM_SHUFFLE(2, 1, 0, 3));
     s->c = ROW_SHUFFLE(s->c, _MM_SHUFFLE(0, 3, 2, 1));
     s->d = ROW_SHUFFLE(s->d, _MM_SHUFFLE(1, 0, 3, 2));
-    mix_step(s, w->dx, w->dy);
+}
+
+BLAKE3_INLINE void to_columns(row_state *s) {
     s->a = ROW_SHUFFLE(s->a, _MM_SHUFFLE(0, 3, 2, 1));
     s->c = ROW_SHUFFLE(s->c, _MM_SHUFFLE(2, 1, 0, 3));
     s->d = ROW_SHUFFLE(s->d, _MM_SHUFFLE(1, 0, 3, 2));
+}
+
+// `sets` independent states step by step, so that the processor always has one that need not wait.
+BLAKE3_INLINE void mix_rows(row_state *s, const row_words *w, size_t sets) {
+    for (size_t i = 0; i < sets; i++)
+        first_step(&s[i], w[i].x);
+    for (size_t i = 0; i < sets; i++)
+        second_step(&s[i], w[i].y);
+    for (size_t i = 0; i < sets; i++)
+        to_diagonals(&s[i]);
+    for (size_t i = 0; i < sets; i++)
+        first_step(&s[i], w[i].dx);
+    for (size_t i = 0; i < sets; i++)
+        second_step(&s[i], w[i].dy);
+    for (size_t i = 0; i < sets; i++)
+        to_columns(&s[i]);
 }
 
 // The next round's words from this one's.
@@ -76,14 +97,22 @@ BLAKE3_INLINE row_words permuted(row_words w) {
     return next;
 }
 
-// All rounds of a state, from its words of the first.
-BLAKE3_INLINE void rows_rounds(row_state *s, const row_words *first) {
-    row_words w = *first;
-    mix_rows(s, &w);
+BLAKE3_INLINE void rows_rounds(row_state *s, row_words *w, size_t sets) {
+    mix_rows(s, w, sets);
     for (int round = 1; round < ROW_ROUNDS; round++) {
-        w = permuted(w);
-        mix_rows(s, &w);
+        for (size_t i = 0; i < sets; i++)
+            w[i] = permuted(w[i]);
+        mix_rows(s, w, sets);
     }
+}
+
+// One state is fast in any set of registers; two need more than sixteen, or blake3_x86_rows_pair.h.
+BLAKE3_INLINE void rounds_of_one(row_state *s, row_words *w) {
+    rows_rounds(s, w, 1);
+}
+
+BLAKE3_INLINE void rounds_of_two(row_state *s, row_words *w) {
+    rows_rounds(s, w, 2);
 }
 
 #endif

@@ -9,7 +9,7 @@
 #define ROW_SETS_MAX 2
 
 // All rounds of `sets` states, from their words of the first.
-typedef void row_mixer(row_state *s, const row_words *first);
+typedef void row_mixer(row_state *s, row_words *w);
 
 BLAKE3_INLINE void run_rows(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *low,
                             const uint32_t *high, uint8_t *out, size_t sets, row_mixer *mix) {

@@ -1,7 +1,12 @@
-// Rows of one input in 128-bit vectors, and the compression function on them. The including file has defined row_ror16,
-// row_ror12, row_ror8 and row_ror7 on `row`.
+// Rows of one input in 128-bit vectors: all that blake3_x86_rows_many.h asks for but the rotations.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_ONE_H
 #define CRYPTO_BLAKE3_X86_ROWS_ONE_H
+
+#include <immintrin.h>
+
+#include "crypto/blake3_rows.h"
+
+typedef __m128i row;
 
 #define ROW_INPUTS 1
 #define ROW_SHUFFLE(a, how) _mm_shuffle_epi32((a), (how))
@@ -33,28 +38,6 @@ static inline __attribute__((always_inline)) void load_rows(const uint8_t *const
 static inline void store_rows(row a, row b, uint8_t *out) {
     _mm_storeu_si128((__m128i *)out, a);
     _mm_storeu_si128((__m128i *)(out + 16), b);
-}
-
-#include "crypto/blake3_x86_rows_many.h"
-
-BLAKE3_INLINE void rows_finish(const row_state *s, const uint32_t *cv, uint32_t *out, uint32_t *rest) {
-    if (rest != NULL) {
-        _mm_storeu_si128((__m128i *)rest, _mm_xor_si128(s->c, row_all(cv)));
-        _mm_storeu_si128((__m128i *)(rest + 4), _mm_xor_si128(s->d, row_all(cv + 4)));
-    }
-    _mm_storeu_si128((__m128i *)out, _mm_xor_si128(s->a, s->c));
-    _mm_storeu_si128((__m128i *)(out + 4), _mm_xor_si128(s->b, s->d));
-}
-
-BLAKE3_INLINE void compress_rows(const uint32_t *cv, const uint8_t *block, uint32_t len, uint64_t counter,
-                                 uint32_t flags, uint32_t *out, uint32_t *rest) {
-    const uint32_t low = (uint32_t)counter, high = (uint32_t)(counter >> 32);
-    row_state s = {row_all(cv), row_all(cv + 4), row_all(blake3_iv), row_counters(&low, &high, len, flags)};
-    row m[4];
-    load_rows(&block, 0, m);
-    row_words w = rows_words(m[0], m[1], m[2], m[3]);
-    rows_rounds(&s, &w);
-    rows_finish(&s, cv, out, rest);
 }
 
 #endif

@@ -54,12 +54,12 @@
 
 // clang-format on
 
-// `s` are two states, `first` their words of the first round.
-BLAKE3_INLINE void pair_rounds(row_state *s, const row_words *first) {
+// `s` are two states, `w` their words of the first round.
+BLAKE3_INLINE void pair_rounds(row_state *s, row_words *w) {
     register row a0 __asm__(NAME(0)) = s[0].a, b0 __asm__(NAME(1)) = s[0].b, c0 __asm__(NAME(2)) = s[0].c,
                     d0 __asm__(NAME(3)) = s[0].d, a1 __asm__(NAME(4)) = s[1].a, b1 __asm__(NAME(5)) = s[1].b,
                     c1 __asm__(NAME(6)) = s[1].c, d1 __asm__(NAME(7)) = s[1].d;
-    row_words even[2] = {first[0], first[1]}, odd[2];
+    row_words even[2] = {w[0], w[1]}, odd[2];
     int twice = (ROW_ROUNDS - 1) / 2;
     __asm__("1:\n" PAIR_ROUND(EVEN, ODD) PAIR_ROUND(ODD, EVEN) "subl $1,%[twice]\njnz 1b\n" LAST_ROUND(EVEN)
             : "+x"(a0), "+x"(b0), "+x"(c0), "+x"(d0), "+x"(a1), "+x"(b1), "+x"(c1), "+x"(d1), "+m"(even),

@@ -1,8 +1,12 @@
-// Rows of two inputs in 256-bit vectors. The including file has defined row_ror16, row_ror12, row_ror8 and row_ror7.
+// Rows of two inputs in 256-bit vectors: all that blake3_x86_rows_many.h asks for but the rotations.
 #ifndef CRYPTO_BLAKE3_X86_ROWS_TWO_H
 #define CRYPTO_BLAKE3_X86_ROWS_TWO_H
 
+#include <immintrin.h>
+
 #include "crypto/blake3_rows.h"
+
+typedef __m256i row;
 
 #define ROW_INPUTS 2
 #define ROW_SHUFFLE(a, how) _mm256_shuffle_epi32((a), (how))

@@ -7,30 +7,34 @@
 
 #include "crypto/blake3_lanes.h"
 
-typedef vec row;
+#include "crypto/blake3_x86_rows_one.h"
 
 static inline row shuffled(row a, const uint8_t *order) {
     return _mm_shuffle_epi8(a, *(const row *)(const void *)order);
 }
 
-static inline row row_ror16(row a) {
+static inline row row_xor_ror16(row a, row b) {
+    a = row_xor(a, b);
     return shuffled(a, by16);
 }
 
-static inline row row_ror12(row a) {
+static inline row row_xor_ror12(row a, row b) {
+    a = row_xor(a, b);
     return _mm_or_si128(_mm_srli_epi32(a, 12), _mm_slli_epi32(a, 20));
 }
 
-static inline row row_ror8(row a) {
+static inline row row_xor_ror8(row a, row b) {
+    a = row_xor(a, b);
     return shuffled(a, by8);
 }
 
-static inline row row_ror7(row a) {
+static inline row row_xor_ror7(row a, row b) {
+    a = row_xor(a, b);
     return _mm_or_si128(_mm_srli_epi32(a, 7), _mm_slli_epi32(a, 25));
 }
 
-#include "crypto/blake3_x86_rows_one.h"
-
+#include "crypto/blake3_x86_rows_compress.h"
+#include "crypto/blake3_x86_rows_many.h"
 #include "crypto/blake3_x86_rows_pair.h"
 
 void blake3_kernel_sse41_4(const blake3_job *job, const uint8_t *const *inputs, const uint32_t *counters_low,
