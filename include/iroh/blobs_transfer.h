@@ -197,7 +197,7 @@ IROH_API int iroh_download_new(iroh_downloader *d, const iroh_content *content, 
 IROH_API void iroh_download_free(iroh_download *d);  // not while it runs; null is ignored
 
 // Adds a provider, which is copied: an id with or without addresses. Also from another thread, while the download runs. An
-// id that is there already is not added again. IROH_ERR_ARG, IROH_ERR_NOMEM.
+// id that is there already is not added again, but its addresses are put together. IROH_ERR_ARG, IROH_ERR_NOMEM.
 IROH_API int iroh_download_add(iroh_download *d, const iroh_addr *provider);
 
 // Fetches what is missing, as iroh_blobs_get does, one run at a time; several downloads may run at once on threads of

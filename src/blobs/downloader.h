@@ -39,8 +39,9 @@ typedef struct source {
     iroh_remote_observer *observer;
     uint64_t observed;  // the blob
     bool not_observable;
-    bool asked;   // for sizes
-    size_t item;  // that is waited for, of the connection or the observer; SIZE_MAX: none
+    bool more_news;  // than were heard so far
+    bool asked;      // for sizes
+    size_t item;     // that is waited for, of the connection or the observer; SIZE_MAX: none
     iroh_download_source told;
 } source;
 
@@ -101,7 +102,9 @@ struct download_run {
     size_t item_count, item_room;
     uint8_t *buffer;
     uint64_t now;
-    uint64_t stuck;  // ns: since when nobody can give what is missing; TIME_NEVER: somebody can
+    // Since when nobody could give what is missing, and how much had come by then. TIME_NEVER: somebody could.
+    uint64_t stuck, stuck_bytes;
+    uint64_t ask_due, ask_wait;  // ns: when they are asked all the same, and how long until the next time
 };
 
 // The loop (downloader_run.c): fetches what is missing. Waits for `patience_ms` when nobody has it.
@@ -133,8 +136,9 @@ void sizes_ended(download_run *run, source *v, int error);           // the requ
 // Sources (downloader_source.c)
 
 int source_new(const iroh_addr *from, source **out);
-void source_free(source *v);                    // which is not connected
-int source_turn(download_run *run, source *v);  // connects, hears news, begins and ends transfers
+int source_learn(source *v, const iroh_addr *more);  // other addresses of it, for the next time that it is dialled
+void source_free(source *v);                         // which is not connected
+int source_turn(download_run *run, source *v);       // connects, hears news, begins and ends transfers
 void source_detach(download_run *run, source *v, bool broken);
 int source_observe(download_run *run, source *v, uint64_t blob);  // begins to watch what it has
 

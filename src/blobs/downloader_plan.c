@@ -172,6 +172,11 @@ void plan_failed(plan *p, size_t provider, int error, uint64_t now) {
     v->retry_at = time_add(now, wait);
 }
 
+void plan_waits(plan *p, size_t provider, uint64_t until) {
+    p->providers[provider]->state = PLAN_WAITS;
+    p->providers[provider]->retry_at = until;
+}
+
 plan_hole *plan_find_hole(const plan_provider *v, uint64_t blob) {
     for (list_link *l = v->holes.next; l != &v->holes; l = l->next) {
         plan_hole *h = list_entry(l, plan_hole, link);
@@ -231,6 +236,16 @@ int plan_has(plan *p, size_t provider, uint64_t blob, const ranges *have) {
         r = deny(h, have);
     ranges_clear(&h->doubts);
     return r == 0 ? add_all(&h->had, have) : r;
+}
+
+void plan_ask_again(plan *p) {
+    for (size_t i = 0; i < p->count; i++) {
+        plan_provider *v = p->providers[i];
+        (void)plan_forget_doubts(v);
+        ranges_clear(&v->lacks);
+        for (list_link *l = v->holes.next; l != &v->holes; l = l->next)
+            ranges_clear(&list_entry(l, plan_hole, link)->lacks);
+    }
 }
 
 // Progress

@@ -114,8 +114,13 @@ void plan_dials(plan *p, size_t provider);
 void plan_up(plan *p, size_t provider, uint64_t now);
 void plan_failed(plan *p, size_t provider, int error, uint64_t now);  // which has no spans: the dial, or the connection
 
+void plan_waits(plan *p, size_t provider, uint64_t until);  // PLAN_WAITS, without blame
+
 // It has these chunks of a blob, in whole groups, and no others.
 int plan_has(plan *p, size_t provider, uint64_t blob, const ranges *have);
+
+// Whoever lacks something may have got it: all are asked again.
+void plan_ask_again(plan *p);
 
 // Spans
 

@@ -10,7 +10,8 @@
 #include "blobs/store_os.h"
 
 #define FIRST_ITEMS 16
-#define ITEM_CANCEL 0  // the first items, which may have no descriptor
+#define ASK_AGAIN_MS 1000  // after which those who lack something are asked again; then twice as long each time
+#define ITEM_CANCEL 0      // the first items, which may have no descriptor
 #define ITEM_WAKE 1
 
 // What is wanted
@@ -79,19 +80,19 @@ static int make_room(iroh_download *d) {
     return 0;
 }
 
-static bool is_known(const iroh_download *d, const iroh_addr *a) {
+static source *find(const iroh_download *d, const iroh_addr *a) {
     iroh_public_key id = iroh_addr_id(a);
     for (size_t i = 0; i < d->count; i++) {
         if (iroh_public_key_compare(&d->sources[i]->told.id, &id) == 0)
-            return true;
+            return d->sources[i];
     }
-    return false;
+    return NULL;
 }
 
 static int adopt_one(iroh_download *d, const iroh_addr *a) {
-    source *v;
-    if (is_known(d, a))
-        return 0;
+    source *v = find(d, a);
+    if (v != NULL)
+        return source_learn(v, a);
     int r = make_room(d);
     if (r == 0)
         r = source_new(a, &v);
@@ -197,7 +198,7 @@ static int wait_ms(const download_run *run, uint64_t due) {
         const source *v = run->download->sources[i];
         if (run->plan.providers[v->number]->state == PLAN_DIALS)
             due = time_min(due, v->dial_due);
-        due = time_min(due, stall_due(run, v));
+        due = time_min(due, v->more_news ? run->now : stall_due(run, v));
     }
     if (due == TIME_NEVER)
         return -1;
@@ -219,14 +220,25 @@ static int wait_for_news(download_run *run, uint64_t due) {
 
 // The loop
 
-// Nobody can give what is missing: 0 to wait for somebody who can, until *due at most.
+// Nobody can give what is missing: 0 to wait for somebody who can, until *due at most. Now and then all are asked again.
 static int stuck(download_run *run, int error, int patience_ms, uint64_t *due) {
-    if (run->stuck == TIME_NEVER)
+    if (run->stuck == TIME_NEVER || run->stuck_bytes != run->progress.bytes) {
         run->stuck = run->now;
-    if (patience_ms < 0)
-        return 0;
-    *due = time_add(run->stuck, (uint64_t)patience_ms * NS_PER_MS);
-    return run->now < *due ? 0 : error;
+        run->stuck_bytes = run->progress.bytes;
+        run->ask_wait = ASK_AGAIN_MS * NS_PER_MS;
+        run->ask_due = time_add(run->now, run->ask_wait);
+    }
+    uint64_t end = patience_ms < 0 ? TIME_NEVER : time_add(run->stuck, (uint64_t)patience_ms * NS_PER_MS);
+    if (run->now >= end)
+        return error;
+    if (run->now >= run->ask_due) {
+        plan_ask_again(&run->plan);
+        run->ask_wait = time_min(2 * run->ask_wait, PLAN_BACKOFF_MAX_MS * NS_PER_MS);
+        run->ask_due = time_add(run->now, run->ask_wait);
+        *due = run->now;
+    }
+    *due = time_min(*due, time_min(end, run->ask_due));
+    return 0;
 }
 
 // Before the children are wanted.
@@ -255,8 +267,6 @@ static int turn(download_run *run, int patience_ms) {
         return go_on(run);
     if (r < 0)
         r = stuck(run, r, patience_ms, &due);
-    else
-        run->stuck = TIME_NEVER;
     return r == 0 ? wait_for_news(run, due) : r;
 }
 

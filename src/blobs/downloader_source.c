@@ -5,6 +5,10 @@
 #include "blobs/bao.h"
 #include "blobs/downloader.h"
 #include "blobs/getter.h"
+#include "id/address.h"
+
+#define NEWS_ROUNDS 16  // items that are heard before others have their turn
+#define NEWS_MAX 16384  // boundaries of what somebody has: who tells of more is asked without being observed
 
 int source_new(const iroh_addr *from, source **out) {
     source *v = calloc(1, sizeof *v);
@@ -22,6 +26,21 @@ int source_new(const iroh_addr *from, source **out) {
     return r;
 }
 
+static int add_entry(iroh_addr *to, const address_entry *e) {
+    if (e->kind == IROH_ADDR_IP)
+        return address_add(to, &e->ip);
+    if (e->kind == IROH_ADDR_RELAY)
+        return address_add_relay(to, (const char *)e->data, e->len);
+    return iroh_addr_add_custom(to, e->transport, e->data, e->len);
+}
+
+int source_learn(source *v, const iroh_addr *more) {
+    int r = 0;
+    for (size_t i = 0; i < more->count && r == 0; i++)
+        r = add_entry(v->addr, &more->entries[i]);
+    return r == IROH_ERR_NOMEM ? r : 0;  // when there are too many, those that are there do
+}
+
 void source_free(source *v) {
     if (v == NULL)
         return;
@@ -32,6 +51,7 @@ void source_free(source *v) {
 void source_detach(download_run *run, source *v, bool broken) {
     iroh_remote_observer_free(v->observer);
     v->observer = NULL;
+    v->more_news = false;
     conn_pool_give(run->download->owner->pool, v->use, broken, run->now);
     v->use = NULL;
     v->connection = NULL;
@@ -48,10 +68,12 @@ static int dial(download_run *run, source *v) {
     int r = conn_pool_take(run->download->owner->pool, v->addr, run->now, &v->use);
     if (r == IROH_ERR_NOMEM || r == IROH_ERR_CLOSED)
         return r;
-    if (r != 0) {
+    if (r == IROH_ERR_LIMIT)  // of ours: it is not its fault that others are connected, or hard to reach
+        plan_waits(&run->plan, v->number, time_add(run->now, PLAN_LOOK_MS * NS_PER_MS));
+    else if (r != 0)
         fail(run, v, r);
+    if (r != 0)
         return 0;
-    }
     v->connection = conn_use_handle(v->use);
     plan_dials(&run->plan, v->number);
     return 0;
@@ -79,6 +101,7 @@ int source_observe(download_run *run, source *v, uint64_t blob) {
     if (r != 0)
         return r;
     iroh_remote_observer_free(v->observer);
+    v->more_news = false;
     v->observed = blob;
     r = iroh_remote_observer_new(v->connection, &hash, 0, &v->observer);
     return r == IROH_ERR_NOMEM ? r : 0;  // who cannot be asked now is asked after the next answer that is too short
@@ -100,26 +123,38 @@ static int servable(const proto_have *h, ranges *out) {
     return r;
 }
 
-static int hear_news(download_run *run, source *v) {
-    for (;;) {
-        ranges have = RANGES_INIT;
-        int r = iroh_remote_observer_next(v->observer, 0, NULL, NULL, 0, NULL, NULL);
-        if (r == IROH_ERR_AGAIN)
-            return 0;
-        if (r != 0) {
-            // Who never told anything will not do so later.
-            v->not_observable = getter_observed(v->observer)->count == 0 && r != IROH_ERR_FINISHED;
-            iroh_remote_observer_free(v->observer);
-            v->observer = NULL;
-            return r == IROH_ERR_NOMEM ? r : 0;
-        }
-        r = servable(getter_observed(v->observer), &have);
-        if (r == 0)
-            r = plan_has(&run->plan, v->number, v->observed, &have);
-        ranges_dispose(&have);
-        if (r != 0)
-            return r;
+static void stop_listening(source *v, bool for_good) {
+    v->not_observable = for_good;
+    v->more_news = false;
+    iroh_remote_observer_free(v->observer);
+    v->observer = NULL;
+}
+
+// One item: 1, or 0 when there are no more for now.
+static int hear_one(download_run *run, source *v) {
+    ranges have = RANGES_INIT;
+    const proto_have *told = getter_observed(v->observer);
+    int r = iroh_remote_observer_next(v->observer, 0, NULL, NULL, 0, NULL, NULL);
+    if (r == IROH_ERR_AGAIN)
+        return 0;
+    if (r != 0 || told->count > NEWS_MAX) {
+        // Who never told anything will not do so later.
+        stop_listening(v, r == 0 || (told->count == 0 && r != IROH_ERR_FINISHED));
+        return r == IROH_ERR_NOMEM ? r : 0;
     }
+    r = servable(told, &have);
+    if (r == 0)
+        r = plan_has(&run->plan, v->number, v->observed, &have);
+    ranges_dispose(&have);
+    return r == 0 ? 1 : r;
+}
+
+static int hear_news(download_run *run, source *v) {
+    int r = 1;
+    for (int i = 0; i < NEWS_ROUNDS && r == 1; i++)
+        r = hear_one(run, v);
+    v->more_news = r == 1;
+    return r == 1 ? 0 : r;
 }
 
 // Turns
@@ -174,7 +209,7 @@ int source_turn(download_run *run, source *v) {
         r = check_dial(run, v);
     if (r == 0)
         r = step_transfers(run, v);
-    if (r == 0 && v->observer != NULL && is_ready(run, v->item))
+    if (r == 0 && v->observer != NULL && (v->more_news || is_ready(run, v->item)))
         r = hear_news(run, v);
     if (r == 0 && told->state == PLAN_UP)
         r = begin_transfers(run, v);

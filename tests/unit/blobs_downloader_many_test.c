@@ -1,6 +1,9 @@
 // Downloads of hash sequences from several providers at once, and several downloads at once.
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "unit/blobs_scene_support.h"
@@ -196,6 +199,55 @@ static void children_come_from_whoever_has_them(void **state) {
     scene_free(&s);
 }
 
+typedef struct adder {
+    iroh_store *store;
+    size_t size;
+} adder;
+
+static void *add_later(void *user) {
+    const adder *a = user;
+    iroh_hash hash;
+    uint8_t *data = blobs_data(a->size);
+    usleep(200000);
+    thread_check(iroh_store_add_bytes(a->store, data, a->size, NULL, &hash) == 0, "adding");
+    free(data);
+    return NULL;
+}
+
+// A download that waits for it asks again.
+static void a_child_that_its_provider_gets_meanwhile_is_asked_for(void **state) {
+    (void)state;
+    scene s;
+    pthread_t thread;
+    iroh_hash hashes[3], root;
+    iroh_add_options o = {.format = IROH_BLOB_HASH_SEQ};
+    scene_open(&s, 1, 0);
+    adder a = {.store = s.parties[0].store, .size = 33333};
+    uint8_t *data = blobs_data(a.size);
+    iroh_hash_of(data, a.size, &hashes[1]);
+    free(data);
+    hashes[0] = blobs_add(a.store, 5);
+    hashes[2] = blobs_add(a.store, 7);
+    assert_int_equal(iroh_store_add_bytes(a.store, hashes, sizeof hashes, &o, &root), 0);
+    iroh_content content = blobs_seq(root);
+    scene_want(&s, content);
+    assert_int_equal(pthread_create(&thread, NULL, add_later, &a), 0);
+    assert_int_equal(iroh_download_run(s.download, LONG_MS, &s.options), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(iroh_content_is_complete(s.here, &content), 1);
+    scene_free(&s);
+}
+
+// Who waits in vain does not wait for ever, although he asks again.
+static void waiting_has_an_end(void **state) {
+    (void)state;
+    scene s;
+    scene_open(&s, 1, 0);
+    scene_want(&s, add_sequence(s.parties[0].store, 3, 0));
+    assert_int_equal(iroh_download_run(s.download, 1500, &s.options), IROH_ERR_NOT_FOUND);
+    scene_free(&s);
+}
+
 static void a_child_of_nobody_is_not_found(void **state) {
     (void)state;
     scene s;
@@ -295,6 +347,50 @@ static void connections_may_be_refused(void **state) {
     scene_free(&s);
 }
 
+// Somebody with an address at which nobody answers.
+static void add_deaf(scene *s, int socket_fd) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    iroh_secret_key key;
+    iroh_public_key id;
+    iroh_addr *a;
+    char text[32];
+    assert_int_equal(bind(socket_fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(socket_fd, (struct sockaddr *)&at, &len), 0);
+    (void)snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(at.sin_port));
+    iroh_secret_key_generate(&key);
+    iroh_secret_key_public(&key, &id);
+    assert_int_equal(iroh_addr_new(&id, &a), 0);
+    assert_int_equal(iroh_addr_add_ip(a, text), 0);
+    assert_int_equal(iroh_download_add(s->download, a), 0);
+    iroh_addr_free(a);
+}
+
+// Who cannot be dialled because others are still being dialled waits, and is not given up for that.
+static void limits_of_ours_are_nobodys_fault(void **state) {
+    (void)state;
+    scene s;
+    party good;
+    iroh_downloader_options o;
+    int deaf = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(deaf >= 0);
+    scene_open(&s, 0, 0);
+    party_open(&good, NULL, 0);
+    iroh_downloader_options_default(&o);
+    o.max_connecting = 1;
+    o.connect_ms = 1000;
+    o.tries = 2;
+    scene_downloader(&s, &o);
+    scene_want(&s, blobs_raw(blobs_add(good.store, SIZE)));
+    add_deaf(&s, deaf);
+    scene_add(&s, good.ep);
+    assert_int_equal(scene_fetch(&s), 0);
+    blobs_assert_there(s.here, SIZE);
+    scene_free(&s);
+    party_free(&good);
+    close(deaf);
+}
+
 // An endpoint without a thread of its own is driven by the call.
 static void endpoints_without_a_thread_do(void **state) {
     (void)state;
@@ -353,10 +449,13 @@ int main(void) {
         cmocka_unit_test(what_was_taken_over_counts_once),
         cmocka_unit_test(what_was_there_before_is_told),
         cmocka_unit_test(what_others_store_meanwhile_leaves_no_gap),
+        cmocka_unit_test(a_child_that_its_provider_gets_meanwhile_is_asked_for),
+        cmocka_unit_test(waiting_has_an_end),
         cmocka_unit_test(a_child_of_nobody_is_not_found),
         cmocka_unit_test(what_is_no_sequence_is_refused),
         cmocka_unit_test(downloads_share_connections),
         cmocka_unit_test(connections_may_be_refused),
+        cmocka_unit_test(limits_of_ours_are_nobodys_fault),
         cmocka_unit_test(endpoints_without_a_thread_do),
         cmocka_unit_test(idle_connections_are_closed),
     };

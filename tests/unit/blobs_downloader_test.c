@@ -79,6 +79,48 @@ static void who_refuses_is_not_asked_again(void **state) {
     play_villain(REFUSES, 300000, IROH_ERR_ACCESS);
 }
 
+// Somebody tells for ever what he has, and it is not true: nobody listens for ever.
+static void who_tells_without_end_is_not_listened_to(void **state) {
+    (void)state;
+    scene s;
+    villain v;
+    scene_open(&s, 1, 2000000);
+    iroh_content content = scene_everywhere(&s, SIZE);
+    villain_open(&v, FLOODS, 0, s.parties[0].store);
+    assert_int_equal(iroh_download_new(s.downloader, &content, &s.download), 0);
+    scene_add(&s, v.ep);
+    scene_add(&s, s.parties[0].ep);
+    assert_int_equal(scene_fetch(&s), 0);
+    blobs_assert_there(s.here, SIZE);
+    assert_true(v.items > 0);
+    villain_free(&v);
+    scene_free(&s);
+}
+
+// An id with an address of nobody's, or none, and the same id with the right one.
+static void addresses_of_an_id_are_put_together(void **state) {
+    (void)state;
+    scene s;
+    party good;
+    iroh_addr *bare;
+    scene_open(&s, 0, 0);
+    party_open(&good, NULL, 0);
+    scene_want(&s, blobs_raw(blobs_add(good.store, SIZE)));
+    iroh_addr *whole = duo_addr(good.ep);
+    iroh_public_key id = iroh_addr_id(whole);
+    assert_int_equal(iroh_addr_new(&id, &bare), 0);
+    assert_int_equal(iroh_download_add(s.download, bare), 0);
+    assert_int_equal(iroh_download_add(s.download, whole), 0);
+    iroh_addr_free(bare);
+    iroh_addr_free(whole);
+    assert_int_equal(scene_fetch(&s), 0);
+    blobs_assert_there(s.here, SIZE);
+    iroh_download_source none;
+    assert_int_equal(iroh_download_source_get(s.download, 1, &none), IROH_ERR_RANGE);
+    scene_free(&s);
+    party_free(&good);
+}
+
 // What is only partly there
 
 #define MIDDLE ((uint64_t)1504)  // chunks of SIZE, a bit more than half, in whole groups
@@ -326,6 +368,8 @@ int main(void) {
         cmocka_unit_test(who_stalls_loses_its_part),
         cmocka_unit_test(who_dies_loses_its_part),
         cmocka_unit_test(who_refuses_is_not_asked_again),
+        cmocka_unit_test(who_tells_without_end_is_not_listened_to),
+        cmocka_unit_test(addresses_of_an_id_are_put_together),
         cmocka_unit_test(two_halves_make_a_whole),
         cmocka_unit_test(a_gap_is_not_found_and_the_rest_kept),
         cmocka_unit_test(a_provider_may_be_added_later),

@@ -1,9 +1,11 @@
 #include "unit/blobs_scene_support.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "blobs/bao.h"
 #include "blobs/outgoing.h"
 
 // Providers
@@ -72,13 +74,36 @@ static bool misbehave(villain *v, iroh_connection *c, iroh_stream *s, uint8_t *b
     return v->how == REFUSES;
 }
 
+#define FLOOD_RANGES 4096  // in an item
+
+// Every second group, further and further on, until nobody listens. False when it is to stop.
+static bool flood(villain *v, iroh_stream *s) {
+    static uint64_t at[2 * FLOOD_RANGES];
+    static uint8_t bytes[20 * FLOOD_RANGES + 64];
+    struct pollfd stop = {.fd = v->stop[0], .events = POLLIN};
+    int r = 0;
+    for (uint64_t chunk = 0; r == 0 && poll(&stop, 1, 0) == 0; v->items++) {
+        proto_have item = {.size = UINT64_C(1) << 50, .count = 2 * FLOOD_RANGES, .at = at};
+        for (size_t i = 0; i < item.count; i++, chunk += BAO_GROUP_CHUNKS)
+            at[i] = chunk;
+        writer w = writer_of(bytes, sizeof bytes);
+        proto_have_write(&w, &item);
+        r = iroh_stream_write_all(s, bytes, proto_have_size(&item), LONG_MS, NULL);
+    }
+    return r != 0;
+}
+
 static bool answer(villain *v, iroh_connection *c, iroh_stream *s) {
     static uint8_t request[300000], bytes[VILLAIN_PIECE];
     proto_request parsed;
     outgoing *o;
     bool well = true;
     size_t len = read_request(s, request, sizeof request);
-    if (len == 0 || proto_request_read(request[0], request + 1, len - 1, &parsed) != 0 || parsed.type != PROTO_GET)
+    if (len == 0 || proto_request_read(request[0], request + 1, len - 1, &parsed) != 0)
+        return true;
+    if (v->how == FLOODS)
+        return parsed.type == PROTO_OBSERVE ? flood(v, s) : iroh_stream_reset(s, PROTO_INTERNAL) == 0;
+    if (parsed.type != PROTO_GET)
         return true;
     thread_check(outgoing_new(v->store, &parsed, &o) == 0, "outgoing");
     for (int end = 0; end == 0 && well;) {

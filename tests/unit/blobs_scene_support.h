@@ -23,12 +23,14 @@ typedef struct party {
 void party_open(party *p, iroh_store *store, uint64_t rate);
 void party_free(party *p);
 
-// Who answers truly for `limit` bytes in all, and then does not.
+// Who answers truly for `limit` bytes in all, and then does not. Who floods has nothing, and when observed tells of ever
+// more that he has.
 typedef struct villain {
     iroh_store *store;  // of somebody else
-    enum { LIES, STALLS, DIES, REFUSES } how;
+    enum { LIES, STALLS, DIES, REFUSES, FLOODS } how;
     size_t limit;
     atomic_size_t sent;
+    atomic_size_t items;  // of a flood
     iroh_endpoint *ep;
     pthread_t thread;
     int stop[2];
