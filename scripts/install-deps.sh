@@ -69,6 +69,8 @@ install_missing() {
 install_missing $wanted
 
 if [ "$part" != build ]; then
+    # A root that nobody set up as a machine, such as a chroot, may not know the name that tests dial.
+    getent ahosts localhost >/dev/null || install_missing libnss-myhostname
     # libFuzzer and the sanitizers of whatever version `clang` is here.
     version=$(clang --version | sed -n 's/.*clang version \([0-9]*\).*/\1/p')
     install_missing "libclang-rt-$version-dev"
