@@ -20,11 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PEERS 4
 #define INPUT_MAX 8192
+#define FLOOD_FRAMES 4                                  // each millisecond
 #define SOCKET_ROOM 8192                                // bytes that a socket holds for a peer that does not read
 #define HTTP_KEPT_MAX (READ_HTTP + 2 * TLS_RECORD_MAX)  // bytes of requests that may wait
 #define LATER (NS_PER_S + ESTABLISH_TIMEOUT + LINGER_TIMEOUT)  // when all is over with those who have gone
 
-enum { COME, GO, BYTES, TEXT, FRAME, PROVE, READ, SHUT, TIME, HANDSHAKE, RECORD, OPERATIONS };
+enum { COME, GO, BYTES, TEXT, FRAME, PROVE, READ, SHUT, TIME, HANDSHAKE, RECORD, FLOOD, OPERATIONS };
 
 typedef struct peer {
     int fd;           // -1: none
@@ -38,6 +39,7 @@ typedef struct world {
     relay_loop *loop;
     peer peers[PEERS];
     listener door;
+    uint8_t secret[32], id[RELAY_ID];  // of all who prove who they are
     uint64_t now, seed;
 } world;
 
@@ -49,9 +51,11 @@ static const char *const texts[] = {
     "GET /index.html HTTP/1.1\r\nConnection: close\r\n\r\n",
     "GET /generate_204 HTTP/1.1\r\nX-Iroh-Challenge: abc\r\n\r\n",
     "GET /status.json HTTP/1.1\r\n",
-    "POST /relay HTTP/1.1\r\nContent-Length: 10\r\n\r\n",
+    "POST /healthz HTTP/1.1\r\nContent-Length: 10\r\n\r\n",
     "\r\n\r\n",
-    "x: y\r\n",
+    "GET /relay?token=abc HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Protocol: iroh-relay-v1\r\nX-Iroh-Relay-Client-Auth-V1: ",
 };
 
 static void draw(void *user, void *out, size_t len) {
@@ -171,14 +175,12 @@ static void put_frame(peer *p, int opcode, const uint8_t *data, size_t len) {
 
 // The right answer to a challenge.
 static void prove(const world *w, peer *p) {
-    const uint8_t seed[32] = {1};
-    uint8_t message[128], signature[RELAY_SIGNATURE], id[RELAY_ID];
+    uint8_t message[128], signature[RELAY_SIGNATURE];
     const conn *c = find(w, p);
     if (c == NULL || c->phase != CONN_RELAY || c->session.state != RELAY_SESSION_CHALLENGED)
         return;
-    ed25519_public(seed, id);
-    relay_challenge_sign(seed, c->session.challenge, signature);
-    const relay_frame f = {.type = RELAY_CLIENT_AUTH, .id = id, .data = signature, .len = sizeof signature};
+    relay_challenge_sign(w->secret, c->session.challenge, signature);
+    const relay_frame f = {.type = RELAY_CLIENT_AUTH, .id = w->id, .data = signature, .len = sizeof signature};
     writer out = writer_of(message, sizeof message);
     relay_frame_encode(&out, &f);
     put_frame(p, WS_BINARY, message, writer_len(&out));
@@ -210,6 +212,18 @@ static void shake_hands(world *w, peer *p) {
     c = find(w, p);
     if (c != NULL && c->tls->ready)
         start_sealing(p, c->tls->record.suite, c->tls->record.read.secret);
+}
+
+// Many small datagrams, close one behind the other, for the only id that there is.
+static void flood(world *w, peer *p, uint8_t ms) {
+    uint8_t message[RELAY_DATAGRAM_HEAD + 1] = {RELAY_TO_RELAY};
+    memcpy(message + 1, w->id, RELAY_ID);
+    for (int i = 0; i < ms; i++) {
+        for (int k = 0; k < FLOOD_FRAMES; k++)
+            put_frame(p, WS_BINARY, message, sizeof message);
+        w->now += NS_PER_MS;
+        turn(w);
+    }
 }
 
 static void read_all(const peer *p) {
@@ -248,6 +262,8 @@ static void act(world *w, peer *p, unsigned operation, uint8_t how, reader *in) 
         shake_hands(w, p);
     else if (operation == RECORD && len > 0 && p->sealing)
         put_record(p, bytes[0] > 0 ? bytes[0] : TLS_RECORD_DATA, bytes + 1, len - 1);
+    else if (operation == FLOOD)
+        flood(w, p, how);
 }
 
 // --- Beginning and end
@@ -262,6 +278,8 @@ static web_certificate *certificate(void) {
 
 static void start(world *w, uint8_t options) {
     memset(w, 0, sizeof *w);
+    memset(w->secret, 1, sizeof w->secret);
+    ed25519_public(w->secret, w->id);
     iroh_relay_config_default(&w->server.config);
     w->server.config.rx_bytes_per_second = (options & 1) != 0 ? 2000 : 0;
     relay_access_init(&w->server.access, (options & 2) != 0 ? RELAY_ACCESS_ALLOWLIST : RELAY_ACCESS_EVERYONE);
