@@ -58,7 +58,7 @@ static int take_item(iroh_remote_observer *o) {
     int r = proto_have_read(p.in.p, (size_t)len, &item);
     if (r == 0)
         r = proto_have_merge(&o->have, &item);
-    else if (r != IROH_ERR_NOMEM)
+    if (r != 0 && r != IROH_ERR_NOMEM)
         r = IROH_ERR_PROTOCOL;
     proto_have_dispose(&item);
     size_t used = (size_t)(p.in.p - o->bytes) + (size_t)len;

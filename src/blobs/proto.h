@@ -116,7 +116,8 @@ void proto_have_write(writer *w, const proto_have *h);
 // is neither of them. IROH_ERR_NOMEM.
 int proto_have_difference(const proto_have *a, const proto_have *b, proto_have *out);
 
-// Adds what came to what was known.
+// Adds what came to what was known. IROH_ERR_TOO_LARGE, and nothing is added, when that has more boundaries than any
+// message could tell of. IROH_ERR_NOMEM.
 int proto_have_merge(proto_have *h, const proto_have *more);
 
 #endif

@@ -103,6 +103,8 @@ int proto_have_difference(const proto_have *a, const proto_have *b, proto_have *
 int proto_have_merge(proto_have *h, const proto_have *more) {
     proto_have both = {.size = better_size(h, more)};
     int r = combine(h, more, false, &both);
+    if (r == 0 && both.count > PROTO_MESSAGE_MAX)
+        r = IROH_ERR_TOO_LARGE;
     if (r != 0) {
         proto_have_dispose(&both);
         return r;

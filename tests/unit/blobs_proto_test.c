@@ -308,6 +308,26 @@ static void sizes_come_from_who_knows_of_later_chunks(void **state) {
 }
 
 // Sets of the numbers below 64, against bit masks; bit 63 stands for "without end".
+static void what_is_known_has_a_bound(void **state) {
+    (void)state;
+    proto_have known = {0};
+    const uint64_t last = UINT64_C(2) * PROTO_MESSAGE_MAX;
+    const uint64_t beyond[] = {last, last + 1}, between[] = {1, 3};
+    assert_int_equal(proto_have_resize(&known, PROTO_MESSAGE_MAX), 0);
+    for (size_t i = 0; i < PROTO_MESSAGE_MAX; i++)
+        known.at[i] = UINT64_C(2) * i;
+    proto_have more = have_of(5, 2, beyond);
+    assert_int_equal(proto_have_merge(&known, &more), IROH_ERR_TOO_LARGE);
+    assert_int_equal(known.count, PROTO_MESSAGE_MAX);
+    proto_have_dispose(&more);
+    more = have_of(5, 2, between);
+    assert_int_equal(proto_have_merge(&known, &more), 0);
+    assert_int_equal(known.count, PROTO_MESSAGE_MAX);
+    assert_int_equal(known.at[1], 3);
+    proto_have_dispose(&more);
+    proto_have_dispose(&known);
+}
+
 static proto_have have_of_mask(uint64_t mask) {
     proto_have h = {0};
     uint64_t at[65];
@@ -361,6 +381,7 @@ int main(void) {
         cmocka_unit_test(observed_items_are_those_of_the_original),
         cmocka_unit_test(sizes_come_from_who_knows_of_later_chunks),
         cmocka_unit_test(differences_and_unions_are_those_of_sets),
+        cmocka_unit_test(what_is_known_has_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
