@@ -44,7 +44,6 @@ iroh_store *share_store(const char *path);
 
 typedef struct share_total {
     uint64_t files;    // of a collection, 0 while unknown
-    uint64_t size;     // of all of it, bytes; 0 while unknown
     uint64_t there;    // bytes that were there at the beginning
     uint64_t fetched;  // bytes
 } share_total;

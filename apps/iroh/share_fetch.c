@@ -44,16 +44,14 @@ static uint64_t files_done(const fetch *f, const iroh_get_progress *p) {
     return p->index > 1 ? p->index - 1 : 0;
 }
 
-static uint64_t size_of_all(const fetch *f, const iroh_get_progress *p) {
-    if (f->total->size > 0)
-        return f->total->size;
+static uint64_t size_of_all(const iroh_get_progress *p) {
     return p->total == 0 && p->count == 1 ? p->size : p->total;
 }
 
 static void show(fetch *f, const iroh_get_progress *p) {
     char done[SHARE_SIZE_MAX], all[SHARE_SIZE_MAX], rate[SHARE_SIZE_MAX], left[SHARE_TIME_MAX], files[64] = "";
     uint64_t ms = (cli_now_ns() - f->line->begun) / 1000000 + 1;
-    uint64_t fetched = f->total->fetched + p->bytes, so_far = p->have + p->bytes, size = size_of_all(f, p);
+    uint64_t fetched = f->total->fetched + p->bytes, so_far = p->have + p->bytes, size = size_of_all(p);
     uint64_t per_second = fetched * 1000 / ms;
     if (p->count > 2)
         (void)snprintf(files, sizeof files, "%" PRIu64 "/%" PRIu64 " files  ", files_done(f, p), p->count - 2);
@@ -90,76 +88,6 @@ static void on_progress(void *user, const iroh_get_progress *p) {
     }
 }
 
-// --- Sizes
-
-static void set_options(fetch *f, iroh_get_options *o) {
-    iroh_get_options_default(o);
-    o->cancel_fd = f->line->signals;
-    o->progress = on_progress;
-    o->user = f;
-}
-
-// Asks for the end of a blob, which proves its size.
-static int ask_size(fetch *f, iroh_connection *c, const iroh_hash *hash) {
-    static const uint64_t end[] = {UINT64_MAX};
-    iroh_content one = {*hash, IROH_BLOB_RAW};
-    iroh_blob_status status;
-    iroh_get_options o;
-    set_options(f, &o);
-    o.chunks = end;
-    o.chunk_count = 1;
-    int r = iroh_store_status(f->store, hash, &status);
-    if (r == 0 && status.state != IROH_BLOB_COMPLETE && !status.size_proven)
-        r = iroh_blobs_get(c, f->store, &one, &o);
-    if (r == 0)
-        r = iroh_store_status(f->store, hash, &status);
-    f->total->fetched += f->latest.bytes;
-    f->latest = (iroh_get_progress){0};
-    f->total->size += r == 0 ? status.size : 0;
-    return r;
-}
-
-// A hash sequence itself, or the names in it: without its children, and complete.
-static int fetch_alone(fetch *f, iroh_connection *c, const iroh_hash *hash) {
-    static const uint64_t all[] = {0};
-    iroh_content one = {*hash, IROH_BLOB_RAW};
-    iroh_get_options o;
-    set_options(f, &o);
-    o.max_size = o.max_sequence;
-    o.chunks = all;
-    o.chunk_count = 1;
-    int r = iroh_blobs_get(c, f->store, &one, &o);
-    f->total->fetched += f->latest.bytes;
-    f->latest = (iroh_get_progress){0};
-    return r;
-}
-
-static int ask_sizes(fetch *f, iroh_connection *c, const iroh_hash *hashes, size_t count) {
-    int r = fetch_alone(f, c, &hashes[0]);  // the names
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = ask_size(f, c, &hashes[i]);
-    return r;
-}
-
-// What there is to come of a small collection, when somebody watches. Whoever does not answer will be told of in earnest
-// later.
-static void look_ahead(fetch *f, iroh_connection *c) {
-    iroh_hash hashes[SIZES_MAX + 1];
-    iroh_blob_status root;
-    if (!f->line->shown || f->total->size > 0 || f->content->format != IROH_BLOB_HASH_SEQ)
-        return;
-    share_line_show(f->line, true, "asking for sizes");
-    if (fetch_alone(f, c, &f->content->hash) != 0 || iroh_store_status(f->store, &f->content->hash, &root) != 0)
-        return;
-    if (root.size < sizeof hashes[0] || root.size > sizeof hashes || root.size % sizeof hashes[0] != 0 ||
-        iroh_store_read(f->store, &f->content->hash, 0, hashes, sizeof hashes) != (int64_t)root.size)
-        return;
-    f->total->size = root.size;
-    if (ask_sizes(f, c, hashes, (size_t)(root.size / sizeof hashes[0])) != 0)
-        f->total->size = 0;
-    f->line->begun = cli_now_ns();
-}
-
 // --- Fetching
 
 // Errors of a connection after which another one may do better. Who does not even answer has had time enough.
@@ -170,8 +98,12 @@ static bool may_try_again(const fetch *f, int error, bool connected) {
            error == IROH_ERR_STATELESS || error == IROH_ERR_UNREACHABLE;
 }
 
-static void set_all_options(fetch *f, iroh_get_options *o, iroh_temp_tag **temp_tag) {
-    set_options(f, o);
+static void set_options(fetch *f, iroh_get_options *o, iroh_temp_tag **temp_tag) {
+    iroh_get_options_default(o);
+    o->cancel_fd = f->line->signals;
+    o->progress = on_progress;
+    o->user = f;
+    o->sizes_of = f->line->shown ? SIZES_MAX + 1 : 0;  // and the names
     o->temp_tag = temp_tag;
     o->tag = f->options->tag;
     o->tag_len = f->options->tag != NULL ? strlen(f->options->tag) : 0;
@@ -208,8 +140,7 @@ static void tell_sources(const fetch *f, const iroh_download *d) {
 static int run_download(fetch *f, iroh_downloader *d, iroh_temp_tag **temp_tag) {
     iroh_download *download;
     iroh_get_options options;
-    set_all_options(f, &options, temp_tag);
-    options.sizes_of = f->line->shown ? SIZES_MAX + 1 : 0;  // and the names
+    set_options(f, &options, temp_tag);
     int r = iroh_download_new(d, f->content, &download);
     for (size_t i = 0; i < f->from_count && r == 0; i++)
         r = iroh_download_add(download, f->from[i]);
@@ -240,12 +171,15 @@ static int fetch_once(fetch *f, iroh_endpoint *ep, iroh_temp_tag **temp_tag, boo
     iroh_get_options options;
     if (f->from_count > 1)
         return fetch_from_many(f, ep, temp_tag);
-    set_all_options(f, &options, temp_tag);
+    set_options(f, &options, temp_tag);
     int r = iroh_endpoint_connect(ep, f->from[0], IROH_BLOBS_ALPN, strlen(IROH_BLOBS_ALPN), NULL, CONNECT_MS, &c);
     *connected = r == 0;
     if (r != 0)
         return r;
-    look_ahead(f, c);
+    if (f->line->shown && f->total->fetched == 0)
+        f->line->begun = cli_now_ns();  // the rate is about what follows
+    if (f->content->format == IROH_BLOB_HASH_SEQ)
+        share_line_show(f->line, true, "asking for sizes");
     r = iroh_blobs_get(c, f->store, f->content, &options);
     iroh_connection_free(c);
     return r;

@@ -109,8 +109,8 @@ typedef struct iroh_get_options {
     // on not, and so on, ascending. A boundary beyond the end means the last chunk. Null: all.
     const uint64_t *chunks;
     size_t chunk_count;
-    // For iroh_download_run: if a hash sequence has no more children than this, their sizes are asked for before they are
-    // fetched, with one request. Without an answer the download goes on after a moment. 0.
+    // If a hash sequence has no more children than this, their sizes are asked for before they are fetched, with one
+    // request. A download that gets no answer goes on after a moment. 0.
     size_t sizes_of;
     // What keeps the content, once it is there: the named tag, the temporary tag, and if none is wanted a new tag whose
     // name begins with `auto-`. With `chunks`, nothing does.

@@ -9,26 +9,8 @@
 #define SIZES_SILENT_MS 500  // after which another one is asked
 #define SIZES_MS 3000        // from the first request on
 
-// Adds up what is known: 0 when a size is not, which is no error.
-static int sum_sizes(const download_run *run, hash_seq *sequence, uint64_t *out) {
-    iroh_blob_status status;
-    uint64_t sum = sequence->count * sizeof(iroh_hash);
-    *out = 0;
-    for (uint64_t i = 0; i < sequence->count; i++) {
-        iroh_hash hash;
-        int r = hash_seq_get(sequence, i, &hash);
-        if (r == 0)
-            r = iroh_store_status(run->store, &hash, &status);
-        if (r != 0 || (status.state != IROH_BLOB_COMPLETE && !status.size_proven) || status.size > UINT64_MAX - sum)
-            return r;
-        sum += status.size;
-    }
-    *out = sum;
-    return 0;
-}
-
 static int finish(download_run *run) {
-    int r = sum_sizes(run, &run->sequence, &run->progress.total);
+    int r = hash_seq_total(&run->sequence, run->store, &run->progress.total);
     return r == 0 ? 1 : r;
 }
 

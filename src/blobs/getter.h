@@ -25,6 +25,10 @@ int getter_run(getter *g, const proto_request *request, const incoming_limits *l
 // Opens a stream and sends the beginning of a request. IROH_ERR_TOO_LARGE, the connection's errors.
 int getter_open(getter *g, const proto_request *request, iroh_stream **out);
 
+// Before the children of a hash sequence are fetched: their sizes, as the options want, into the progress. Results as
+// iroh_blobs_get; that the other side has not got all of it is none.
+int getter_sizes(getter *g, const iroh_hash *hash);
+
 // Says what an error of a stream, which may be null, means to who asked.
 int getter_explain(iroh_connection *c, iroh_stream *s, int error);
 

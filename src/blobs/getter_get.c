@@ -63,12 +63,14 @@ static int get_blob(getter *g, const iroh_hash *hash) {
 
 static int get_sequence(getter *g, const iroh_hash *hash) {
     missing_sequence m = MISSING_SEQUENCE_INIT;
-    int r = 1;
+    int r = getter_sizes(g, hash);
+    uint64_t came = g->progress.bytes;
+    r = r == 0 ? 1 : r;
     while (r == 1 && !m.all_done) {
         proto_builder b = PROTO_BUILDER_INIT;
         r = missing_sequence_next(&m, g->store, hash, &b);
         g->progress.count = m.count > 0 ? m.count + 1 : 0;
-        g->progress.have = m.there;
+        g->progress.have = m.there > came ? m.there - came : 0;
         if (r == 1) {
             r = run_built(g, hash, &b);
             r = r == 0 ? 1 : r;

@@ -53,3 +53,20 @@ int hash_seq_get(hash_seq *q, uint64_t index, iroh_hash *out) {
         *out = q->hashes[index - q->window];
     return r;
 }
+
+int hash_seq_total(hash_seq *q, iroh_store *s, uint64_t *out) {
+    iroh_blob_status status;
+    uint64_t sum = q->count * sizeof(iroh_hash);
+    *out = 0;
+    for (uint64_t i = 0; i < q->count; i++) {
+        iroh_hash hash;
+        int r = hash_seq_get(q, i, &hash);
+        if (r == 0)
+            r = iroh_store_status(s, &hash, &status);
+        if (r != 0 || (status.state != IROH_BLOB_COMPLETE && !status.size_proven) || status.size > UINT64_MAX - sum)
+            return r;
+        sum += status.size;
+    }
+    *out = sum;
+    return 0;
+}

@@ -27,4 +27,8 @@ void hash_seq_close(hash_seq *q);  // also when it is not open
 // IROH_ERR_RANGE past the end; IROH_ERR_NOT_FOUND for a hash, or an end, that is not known.
 int hash_seq_get(hash_seq *q, uint64_t index, iroh_hash *out);
 
+// Bytes of the sequence and all its children; 0 as long as one of them is not proven to be as long as claimed. Errors of
+// hash_seq_get and of the store.
+int hash_seq_total(hash_seq *q, iroh_store *s, uint64_t *out);
+
 #endif
