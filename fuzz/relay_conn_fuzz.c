@@ -17,6 +17,8 @@
 #include "tls/web_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+// Stands for asking a web server; linked instead of callback_ask.
+bool __wrap_callback_ask(struct callback *cb, relay_loop *l, uint64_t number, const uint8_t id[static RELAY_ID]);
 
 #define PEERS 4
 #define INPUT_MAX 8192
@@ -65,6 +67,12 @@ static void draw(void *user, void *out, size_t len) {
         w->seed = w->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
         p[i] = (uint8_t)(w->seed >> 33);
     }
+}
+
+// Every other question is one too many.
+bool __wrap_callback_ask(struct callback *cb, relay_loop *l, uint64_t number, const uint8_t id[static RELAY_ID]) {
+    (void)cb, (void)l, (void)id;
+    return number % 2 == 1;
 }
 
 // --- The server's turns
@@ -186,6 +194,16 @@ static void prove(const world *w, peer *p) {
     put_frame(p, WS_BINARY, message, writer_len(&out));
 }
 
+// The web server's answer about it, if it has been asked. Its letter comes at the beginning of a turn.
+static void give_verdict(const world *w, const peer *p, bool allow) {
+    conn *c = conn_find_asked(w->loop, p->number);
+    if (c == NULL)
+        return;
+    w->loop->now = w->now;
+    require(c->phase == CONN_RELAY);
+    conn_verdict(c, allow);
+}
+
 static void start_sealing(peer *p, const aead_suite *suite, const uint8_t *secret) {
     tls_record_secret write = {.seq = 0};
     memcpy(write.secret, secret, sizeof write.secret);
@@ -252,6 +270,8 @@ static void act(world *w, peer *p, unsigned operation, uint8_t how, reader *in) 
         put(p, (const uint8_t *)texts[how % 8], strlen(texts[how % 8]));
     else if (operation == FRAME && len > 0)
         put_frame(p, bytes[0] & 0x0f, bytes + 1, len - 1);
+    else if (operation == PROVE && (how & 1) != 0)
+        give_verdict(w, p, (how & 2) != 0);
     else if (operation == PROVE)
         prove(w, p);
     else if (operation == READ)
@@ -277,12 +297,14 @@ static web_certificate *certificate(void) {
 }
 
 static void start(world *w, uint8_t options) {
+    static const int access[] = {RELAY_ACCESS_EVERYONE, RELAY_ACCESS_ALLOWLIST, RELAY_ACCESS_ASK, RELAY_ACCESS_ASK};
     memset(w, 0, sizeof *w);
     memset(w->secret, 1, sizeof w->secret);
     ed25519_public(w->secret, w->id);
     iroh_relay_config_default(&w->server.config);
     w->server.config.rx_bytes_per_second = (options & 1) != 0 ? 2000 : 0;
-    relay_access_init(&w->server.access, (options & 2) != 0 ? RELAY_ACCESS_ALLOWLIST : RELAY_ACCESS_EVERYONE);
+    relay_access_init(&w->server.access, access[options >> 1 & 3]);
+    w->server.callback = (struct callback *)(void *)w;  // there is one; nobody looks into it
     w->server.loops = &w->loop;
     w->server.loop_count = 1;
     w->now = NS_PER_S;
