@@ -35,6 +35,9 @@ static inline void load_blocks(const uint8_t *const *inputs, size_t offset, vec 
         for (size_t i = 0; i < LANES; i++)
             m[w + i] = rows[i];
     }
+    // The chunks that most likely come next, one a lane. It may be no memory at all, which a hint does not mind.
+    for (size_t i = 0; i < LANES; i++)
+        _mm_prefetch((const char *)((uintptr_t)inputs[i] + offset + LANES * BLAKE3_CHUNK), _MM_HINT_T0);
 }
 
 static inline void store_cvs(vec *cv, uint8_t *out) {

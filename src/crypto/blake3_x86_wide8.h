@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) void load_blocks(const uint8_t *con
     // The chunks that most likely come next, one a lane: too many streams for the processor to see. It may be no
     // memory at all, which a hint does not mind.
     for (size_t i = 0; i < LANES; i++)
-        _mm_prefetch((const char *)((uintptr_t)inputs[i] + offset + LANES * BLAKE3_CHUNK), _MM_HINT_T1);
+        _mm_prefetch((const char *)((uintptr_t)inputs[i] + offset + LANES * BLAKE3_CHUNK), _MM_HINT_T0);
 }
 
 static inline void store_cvs(vec *cv, uint8_t *out) {
