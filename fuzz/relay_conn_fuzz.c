@@ -21,8 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 bool __wrap_callback_ask(struct callback *cb, relay_loop *l, uint64_t number, const uint8_t id[static RELAY_ID]);
 
 #define PEERS 4
-#define INPUT_MAX 8192
+#define INPUT_MAX 4096
 #define FLOOD_FRAMES 4                                  // each millisecond
+#define FLOOD_MAX 600                                   // ms of a script in all
 #define SOCKET_ROOM 8192                                // bytes that a socket holds for a peer that does not read
 #define HTTP_KEPT_MAX (READ_HTTP + 2 * TLS_RECORD_MAX)  // bytes of requests that may wait
 #define LATER (NS_PER_S + ESTABLISH_TIMEOUT + LINGER_TIMEOUT)  // when all is over with those who have gone
@@ -43,6 +44,7 @@ typedef struct world {
     listener door;
     uint8_t secret[32], id[RELAY_ID];  // of all who prove who they are
     uint64_t now, seed;
+    int flooded;  // ms
 } world;
 
 static const char *const texts[] = {
@@ -236,7 +238,7 @@ static void shake_hands(world *w, peer *p) {
 static void flood(world *w, peer *p, uint8_t ms) {
     uint8_t message[RELAY_DATAGRAM_HEAD + 1] = {RELAY_TO_RELAY};
     memcpy(message + 1, w->id, RELAY_ID);
-    for (int i = 0; i < ms; i++) {
+    for (int i = 0; i < ms && w->flooded < FLOOD_MAX; i++, w->flooded++) {
         for (int k = 0; k < FLOOD_FRAMES; k++)
             put_frame(p, WS_BINARY, message, sizeof message);
         w->now += NS_PER_MS;
