@@ -94,7 +94,7 @@ struct download_run {
     hash_seq sequence;
     size_query sizes;
     ranges finished;  // blobs fetched in parts that were counted
-    ranges looked;    // children that were looked at
+    ranges looked;    // children that were looked at and will be again
     ranges before;    // of them those that were complete at the first look
     uint64_t came;    // others that were complete when it was their turn: somebody else had sent them before
     iroh_get_progress progress;

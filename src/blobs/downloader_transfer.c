@@ -55,25 +55,28 @@ static int build_chunks(download_run *run, transfer *t) {
     return r;
 }
 
-// Counts what is there of a child when it is looked at for the first time.
+// Counts what is there of a child that is looked at for the first time. What is complete when it is to be fetched is not
+// looked at again, so that nothing has to be remembered of it.
 static int count_there(download_run *run, uint64_t number, uint64_t there, bool complete) {
-    if (pick_has(&run->looked, number))
-        return 0;
+    int r = 0;
     run->progress.have += there;
-    int r = complete ? ranges_add(&run->before, number, number + 1) : 0;
+    if (complete && run->children)
+        return 0;
+    if (complete)
+        r = ranges_add(&run->before, number, number + 1);
     return r == 0 ? ranges_add(&run->looked, number, number + 1) : r;
 }
 
 int download_look(download_run *run, uint64_t number, ranges *wanted, bool *came) {
+    bool again = pick_has(&run->looked, number), complete = false;
     iroh_hash hash;
     uint64_t there;
-    bool complete = false;
     int r = download_hash(run, number, &hash);
     if (r == 0)
         r = missing_chunks(run->store, &hash, wanted, &there, &complete);
-    if (r == 0)
+    if (r == 0 && !again)
         r = count_there(run, number, there, complete);
-    *came = complete && !pick_has(&run->before, number);
+    *came = complete && again && !pick_has(&run->before, number);
     return r;
 }
 
@@ -143,7 +146,7 @@ static int build_sizes(download_run *run, transfer *t) {
     ranges last = RANGES_INIT;
     uint64_t end = 0;
     int r = 0;
-    for (uint64_t i = 1; i <= run->sequence.count && r == 0; i++) {
+    for (uint64_t i = 1; i <= run->sequence.count && r == 0 && proto_builder_size(&t->builder) <= BUILT_MAX; i++) {
         r = sizes_missing(run, i, &last);
         if (r == 1)
             r = add_to_request(t, i, &last, &end);

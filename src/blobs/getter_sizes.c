@@ -5,6 +5,8 @@
 #include "blobs/hash_seq.h"
 #include "blobs/missing.h"
 
+#define BUILT_MAX 131072  // bytes of chunk ranges after which a request is full: the total stays unknown then
+
 static int run_built(getter *g, const iroh_hash *hash, proto_builder *b, uint64_t max_size) {
     proto_request request = {.type = PROTO_GET, .hashes = hash->bytes, .count = 1};
     incoming_limits limits = {.root = g->options->max_sequence, .blob = max_size};
@@ -47,7 +49,7 @@ static int get_root(getter *g, const iroh_hash *hash) {
 static int get_ends(getter *g, const iroh_hash *hash, hash_seq *q) {
     proto_builder b = PROTO_BUILDER_INIT;
     int r = 0;
-    for (uint64_t i = 0; i < q->count && r == 0; i++) {
+    for (uint64_t i = 0; i < q->count && r == 0 && proto_builder_size(&b) <= BUILT_MAX; i++) {
         ranges last = RANGES_INIT;
         iroh_hash child;
         r = hash_seq_get(q, i, &child);
