@@ -6,9 +6,9 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkgconf libgnutls28-dev nettle-dev libsodium-dev libssl-dev libuv1-dev libidn2-dev
-       libcurl4-gnutls-dev libsqlite3-dev libqrencode-dev"
+       libcurl4-gnutls-dev libsqlite3-dev libqrencode-dev ca-certificates"
 test="libcmocka-dev libjansson-dev clang clang-format python3 git iproute2"
-interop="python3-venv python3-cryptography ca-certificates chromium-headless-shell"
+interop="python3-venv python3-cryptography chromium-headless-shell"
 
 part=${1:-build}
 case $part in
