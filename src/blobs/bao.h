@@ -145,6 +145,7 @@ typedef struct bao_source {
     int (*pair)(void *user, uint64_t index, uint8_t out[BAO_PAIR]);  // pre-order
     int (*data)(void *user, uint64_t offset, uint8_t *out, size_t len);
     int (*parts)(void *user, uint64_t offset, const bao_place *parts, size_t count);
+    bool data_trusted;  // all data was verified before and is what it was: encoders do not hash whole leaves again
 } bao_source;
 
 // A blob and its outboard in memory, which stay the caller's: a source of them is good as long as `m` is.
@@ -168,11 +169,12 @@ void bao_encoder_free(bao_encoder *e);
 int bao_encoder_start(bao_encoder *e, const uint8_t root[static BLAKE3_LEN], uint64_t size, const ranges *wanted,
                       const bao_source *source);
 
-// Writes the next *len <= room bytes of the encoding, none that does not verify against the root: a leaf inside a
-// group needs the whole group. Returns 1 when the encoding is complete, 0 when there is more, or an error, with what
-// verifies before it written all the same: IROH_ERR_CRYPTO for data or pairs that do not match (bao_encoder_fault
-// tells), else the source's. IROH_ERR_AGAIN of a source may be retried; every other error stays. Room of 256 KiB is
-// fastest; with room for less than an item (BAO_GROUP) bytes are copied once more.
+// Writes the next *len <= room bytes of the encoding, none that does not verify against the root; of trusted data, pairs
+// and groups that are not sent whole still do. A leaf inside a group needs the whole group. Returns 1 when the encoding
+// is complete, 0 when there is more, or an error, with what verifies before it written all the same: IROH_ERR_CRYPTO for
+// data or pairs that do not match (bao_encoder_fault tells), else the source's. IROH_ERR_AGAIN of a source may be
+// retried; every other error stays. Room of 256 KiB is fastest; with room for less than an item (BAO_GROUP) bytes are
+// copied once more.
 int bao_encoder_write(bao_encoder *e, uint8_t *out, size_t room, size_t *len);
 
 bao_fault bao_encoder_fault(const bao_encoder *e, uint64_t *where);

@@ -51,6 +51,7 @@ int bao_encoder_start(bao_encoder *e, const uint8_t root[static BLAKE3_LEN], uin
     e->size = size;
     bao_walk_start(&e->walk, size, wanted);
     bao_proof_start(&e->proof, root);
+    e->proof.data_trusted = source->data_trusted;
     e->has_item = bao_walk_next(&e->walk, &e->item);
     for (size_t i = 0; i < BAO_HEADER; i++)
         e->carry[i] = (uint8_t)(size >> (8 * i));

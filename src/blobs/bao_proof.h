@@ -15,7 +15,8 @@ typedef struct bao_promise {
 } bao_promise;
 
 typedef struct bao_proof {
-    bool root;  // the next item is the root
+    bool root;          // the next item is the root
+    bool data_trusted;  // leaves hold without being hashed; set after the start
     size_t depth;
     bao_promise promises[BAO_DEPTH];
 } bao_proof;

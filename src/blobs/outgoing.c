@@ -72,6 +72,8 @@ static int next_blob(outgoing *o) {
 static int write_blob(outgoing *o, uint8_t *out, size_t room, size_t *len) {
     int r = bao_encoder_write(o->encoder, out, room, len);
     if (r == 1) {
+        if (ranges_covers(&o->blobs.walk.set, 0, bao_chunks(o->state.size)))
+            store_reader_verified(o->reader);
         store_reader_free(o->reader);
         o->reader = NULL;
         return 0;

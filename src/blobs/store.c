@@ -43,6 +43,7 @@ static int new_store(store_backend *backend, const iroh_store_config *config, ir
     s->open.key = blob_key;
     pthread_mutex_init(&s->collection, NULL);
     pthread_mutex_init(&s->lock, NULL);
+    store_known_init(&s->known);
     list_init(&s->temps);
     list_init(&s->batches);
     store_set_init(&s->fresh, s->random);
@@ -81,6 +82,7 @@ void iroh_store_free(iroh_store *s) {
     store_pool_free(s->pool);
     s->backend->ops->free(s->backend);
     store_set_dispose(&s->fresh);
+    store_known_dispose(&s->known);
     pthread_mutex_destroy(&s->collection);
     pthread_mutex_destroy(&s->lock);
     free(s);

@@ -30,10 +30,15 @@ const iroh_hash *store_blob_hash(const store_blob *b);
 int store_blob_state(store_blob *b, iroh_blob_status *status, ranges *have);
 
 // Reading. The source gives pairs and data as they are stored, IROH_ERR_NOT_FOUND for what is not there; whoever sends
-// them verifies them on the way (bao_encoder). Good until the reader is freed, which keeps the blob open.
+// them verifies them on the way (bao_encoder), but for data that is trusted: a complete blob in memory, or a file of the
+// store's own that this process has verified; reading that ends with IROH_ERR_CHANGED when it was written to since. Good
+// until the reader is freed, which keeps the blob open.
 int store_reader_new(store_blob *b, store_reader **out);
 void store_reader_free(store_reader *r);
 bao_source store_reader_source(store_reader *r);
+
+// All of the blob was read by this reader and has verified.
+void store_reader_verified(store_reader *r);
 
 // Copies exactly `len` bytes, which must lie in chunks that are there: IROH_ERR_NOT_FOUND else.
 int store_reader_read(store_reader *r, uint64_t offset, void *out, size_t len);

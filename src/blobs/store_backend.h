@@ -92,6 +92,7 @@ struct store_backend {
     const store_backend_ops *ops;
     bool keeps_small;  // small blobs are copied, even when they could be referred to
     bool power_safe;   // files are synced
+    bool in_memory;    // nobody else can change what it holds
 };
 
 int store_disk_open(const char *dir, bool power_safe, store_backend **out);

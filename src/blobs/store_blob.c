@@ -40,6 +40,13 @@ void store_blob_notify(store_blob *b) {
     }
 }
 
+void store_blob_know(store_blob *b) {
+    store_stamp stamp;
+    int fd = b->data != NULL && b->row.place == STORE_FILE ? store_file_fd(b->data) : -1;
+    if (fd >= 0 && store_os_mark(fd, &stamp) == 0)
+        store_known_add(&b->store->known, &b->hash, &stamp);
+}
+
 // Loading
 
 // IROH_ERR_CHANGED when the file is not the one that was added.
@@ -101,6 +108,7 @@ int store_blob_load(store_blob *b) {
                   r == IROH_ERR_KIND;
     if (r != 0)
         store_blob_reset(b);
+    b->inherited = b->row.state == IROH_BLOB_PARTIAL;
     if (r == 0 && b->row.state == IROH_BLOB_PARTIAL && b->row.dirty)
         r = recover(b);
     return broken ? 0 : r;
@@ -148,11 +156,14 @@ int store_blob_complete(store_blob *b) {
     b->row.dirty = false;
     b->row.have = RANGES_INIT;
     int r = store_blob_put(b);
-    if (r != 0)
+    if (r != 0) {
         b->row = before;
-    else
-        ranges_dispose(&before.have);
-    return r;
+        return r;
+    }
+    ranges_dispose(&before.have);
+    if (!b->inherited)
+        store_blob_know(b);
+    return 0;
 }
 
 int store_blob_state(store_blob *b, iroh_blob_status *status, ranges *have) {
@@ -282,6 +293,7 @@ static int replace(store_blob *b, const store_arrival *a) {
     store_file_unref(data);
     store_file_unref(outboard);
     b->unsaved = b->unhinted = 0;
+    store_blob_know(b);
     return 0;
 }
 

@@ -451,6 +451,7 @@ int store_memory_open(store_backend **out) {
     if (m == NULL)
         return IROH_ERR_NOMEM;
     m->base.ops = &memory_ops;
+    m->base.in_memory = true;
     m->entries.key = entry_key;
     m->files.key = file_key;
     m->tags.key = tag_key;

@@ -17,6 +17,8 @@
 #include <sys/ioctl.h>
 #endif
 
+#define MARK_BACK_S 1  // coarser than any file system keeps time, but FAT
+
 int store_os_error(int number) {
     switch (number) {
     case ENOENT:
@@ -63,6 +65,19 @@ int store_os_stamp(int fd, store_stamp *out) {
         return IROH_ERR_KIND;
     stamp_of(&st, out);
     return 0;
+}
+
+int store_os_mark(int fd, store_stamp *out) {
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {0}};
+    (void)clock_gettime(CLOCK_REALTIME, &times[1]);
+    times[1].tv_sec -= MARK_BACK_S;
+    return futimens(fd, times) == 0 ? store_os_stamp(fd, out) : IROH_ERR_UNSUPPORTED;
+}
+
+bool store_os_is_settled(const store_stamp *stamp) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return stamp->modified < ((int64_t)now.tv_sec - MARK_BACK_S) * (int64_t)NS_PER_S;
 }
 
 int store_os_stat(const char *path, store_stamp *out) {

@@ -14,6 +14,14 @@ int store_os_error(int number);  // from errno
 int store_os_open(const char *path, int *fd, store_stamp *stamp);
 int store_os_stamp(int fd, store_stamp *out);
 int store_os_stat(const char *path, store_stamp *out);
+
+// Gives the file a time of modification that no write gives it from now on, however coarse the system's clock is: it is
+// set back. IROH_ERR_UNSUPPORTED where that did not work.
+int store_os_mark(int fd, store_stamp *out);
+
+// Whether a write from now on must change the stamp.
+bool store_os_is_settled(const store_stamp *stamp);
+
 bool store_os_same(const store_stamp *a, const store_stamp *b);
 
 // Makes an empty file share all blocks of another. IROH_ERR_UNSUPPORTED where the file system cannot.

@@ -2,16 +2,53 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobs/store_os.h"
 #include "blobs/store_state.h"
 
 #define WINDOW_PAIRS 256  // of an outboard file, read at once: encoders go through it in order
 
 struct store_reader {
     store_blob *blob;
+    store_file *own;    // a file of the store's that holds all of the blob, or null,
+    store_stamp stamp;  // and what it was when the reader came
+    bool trusted;
     uint64_t window;  // index of the first pair in `pairs`
     size_t count;     // of pairs in it
     uint8_t pairs[WINDOW_PAIRS][BAO_PAIR];
 };
+
+// The data of a complete blob that nobody but the store writes to, or null; *in_memory: nobody else can.
+static store_file *own_file(store_blob *b, bool *in_memory) {
+    pthread_mutex_lock(&b->lock);
+    bool own = b->row.state == IROH_BLOB_COMPLETE && b->row.place != STORE_EXTERNAL;
+    store_file *file = own && b->data != NULL ? store_file_ref(b->data) : NULL;
+    *in_memory = own && b->store->backend->in_memory;
+    pthread_mutex_unlock(&b->lock);
+    return file;
+}
+
+static void decide_trust(store_reader *r) {
+    r->own = own_file(r->blob, &r->trusted);
+    int fd = r->own != NULL && !r->trusted ? store_file_fd(r->own) : -1;
+    if (fd < 0 || store_os_stamp(fd, &r->stamp) != 0) {
+        store_file_unref(r->own);
+        r->own = NULL;
+    } else {
+        r->trusted = store_known_has(&r->blob->store->known, &r->blob->hash, &r->stamp);
+    }
+}
+
+// The file is what it was when the reader came.
+static bool is_unchanged(const store_reader *r) {
+    store_stamp now;
+    return store_os_stamp(store_file_fd(r->own), &now) == 0 && store_os_same(&now, &r->stamp);
+}
+
+void store_reader_verified(store_reader *r) {
+    // A file that has just been written to may be written to again without looking any newer.
+    if (r->own != NULL && !r->trusted && store_os_is_settled(&r->stamp) && is_unchanged(r))
+        store_known_add(&r->blob->store->known, &r->blob->hash, &r->stamp);
+}
 
 int store_reader_new(store_blob *b, store_reader **out) {
     store_reader *r = malloc(sizeof *r);
@@ -23,12 +60,14 @@ int store_reader_new(store_blob *b, store_reader **out) {
     pthread_mutex_unlock(&b->store->lock);
     r->blob = b;
     r->count = 0;
+    decide_trust(r);
     return 0;
 }
 
 void store_reader_free(store_reader *r) {
     if (r == NULL)
         return;
+    store_file_unref(r->own);
     store_blob_close(r->blob);
     free(r);
 }
@@ -50,7 +89,8 @@ static void copy_parts(const uint8_t *from, const bao_place *parts, size_t count
 }
 
 static int read_parts(void *user, uint64_t offset, const bao_place *parts, size_t count) {
-    store_blob *b = ((store_reader *)user)->blob;
+    const store_reader *reader = user;
+    store_blob *b = reader->blob;
     store_file *file = NULL;
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
@@ -66,6 +106,8 @@ static int read_parts(void *user, uint64_t offset, const bao_place *parts, size_
         return IROH_ERR_NOT_FOUND;
     int result = file != NULL ? store_file_read_parts(file, offset, parts, count) : 0;
     store_file_unref(file);
+    if (result == 0 && reader->own != NULL && reader->trusted && !is_unchanged(reader))
+        return IROH_ERR_CHANGED;
     // The file became shorter than it was when it was opened.
     return result == IROH_ERR_NOT_FOUND ? IROH_ERR_CHANGED : result;
 }
@@ -129,7 +171,8 @@ static int read_pair(void *user, uint64_t index, uint8_t out[BAO_PAIR]) {
 }
 
 bao_source store_reader_source(store_reader *r) {
-    return (bao_source){.user = r, .pair = read_pair, .data = read_data, .parts = read_parts};
+    return (bao_source){
+        .user = r, .pair = read_pair, .data = read_data, .parts = read_parts, .data_trusted = r->trusted};
 }
 
 // Without a reader of the caller's

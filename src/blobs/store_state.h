@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "blobs/store.h"
 #include "blobs/store_backend.h"
+#include "blobs/store_known.h"
 #include "blobs/store_pool.h"
 #include "blobs/store_set.h"
 #include "blobs/store_tree.h"
@@ -20,6 +21,7 @@
 struct iroh_store {
     store_backend *backend;
     store_pool *pool;
+    store_known known;
     pthread_mutex_t collection;  // held by the one collection or verification at a time
     pthread_mutex_t lock;        // of all that follows
     store_tree open;             // store_blob
@@ -40,6 +42,7 @@ struct store_blob {
     atomic_bool lost;             // that transaction was lost: nothing here can be relied on
     pthread_mutex_t lock;         // of all that follows
     bool loaded;                  // the row was read
+    bool inherited;               // chunks were there when it was: of another opening, or another process
     store_row row;                // state IROH_BLOB_ABSENT: nothing is there; `outboard` inline or null
     store_file *data, *outboard;  // where they are in files, external ones too
     uint64_t unsaved;             // bytes written since the row was put
@@ -64,6 +67,8 @@ void store_blob_reset(store_blob *b);
 // Puts the row as it is now, with the files that it speaks of.
 int store_blob_put(store_blob *b);
 void store_blob_notify(store_blob *b);
+// All of the complete blob's data has been verified, where it lies now.
+void store_blob_know(store_blob *b);
 // All chunks, or those of a partial blob. What is complete has no ranges of its own.
 int store_blob_have(const store_blob *b, ranges *out);
 // True when all chunks are in row.have.

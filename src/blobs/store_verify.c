@@ -216,6 +216,8 @@ static int verify_open(verification *v, store_blob *b) {
     if (r == 0) {
         v->stats.blobs++;
         v->stats.damaged += damaged;
+        if (damaged)
+            store_known_forget(&v->store->known, &b->hash);
         if (v->options->report != NULL && !v->options->report(v->options->user, &b->hash, f.result, f.bad))
             r = IROH_ERR_CLOSED;
     }

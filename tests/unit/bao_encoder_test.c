@@ -249,6 +249,26 @@ static void a_source_may_be_late_or_lack_data(void **state) {
     ranges_dispose(&r);
 }
 
+static void trusted_data_is_taken_as_it_is_and_pairs_are_not(void **state) {
+    (void)state;
+    uint64_t where;
+    blob b;
+    buffer out;
+    bao_fault fault;
+    blob_make(&b, 100000);
+    ranges all = everything();
+    b.source.data_trusted = true;
+    b.data[50000] ^= 1;
+    assert_int_equal(encode_damaged(&b, &all, &out, &fault, &where), 1);
+    free(out.bytes);
+    b.outboard[BAO_PAIR] ^= 1;
+    assert_int_equal(encode_damaged(&b, &all, &out, &fault, &where), IROH_ERR_CRYPTO);
+    assert_int_equal(fault, BAO_PARENT_MISMATCH);
+    free(out.bytes);
+    ranges_dispose(&all);
+    blob_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodings_are_those_of_the_original),
@@ -256,6 +276,7 @@ int main(void) {
         cmocka_unit_test(encodings_follow_the_definition_over_random_sets),
         cmocka_unit_test(the_room_of_a_call_does_not_matter),
         cmocka_unit_test(damage_ends_the_encoding_before_it_goes_out),
+        cmocka_unit_test(trusted_data_is_taken_as_it_is_and_pairs_are_not),
         cmocka_unit_test(a_wrong_size_or_root_is_seen),
         cmocka_unit_test(a_source_may_be_late_or_lack_data),
     };
