@@ -34,33 +34,20 @@ static size_t kernel_for(const blake3_variant *v, size_t count) {
     return k;
 }
 
-static void split_counters(const uint64_t *counters, size_t count, uint32_t *low, uint32_t *high) {
-    for (size_t i = 0; i < count; i++) {
-        low[i] = (uint32_t)counters[i];
-        high[i] = (uint32_t)(counters[i] >> 32);
-    }
-}
-
 // Fewer inputs than lanes: the last one fills the lanes that are left, which costs nothing.
 static void run_padded(blake3_kernel *run, unsigned lanes, const blake3_job *job, const uint8_t *const *inputs,
-                       const uint64_t *counters, size_t count, uint8_t *out) {
+                       const uint32_t *low, const uint32_t *high, size_t count, uint8_t *out) {
     const uint8_t *padded[BLAKE3_LANES_MAX];
-    uint32_t low[BLAKE3_LANES_MAX] = {0}, high[BLAKE3_LANES_MAX] = {0};
+    uint32_t padded_low[BLAKE3_LANES_MAX], padded_high[BLAKE3_LANES_MAX];
     uint8_t cvs[BLAKE3_LANES_MAX * BLAKE3_LEN];
-    for (size_t i = 0; i < lanes; i++)
-        padded[i] = inputs[i < count ? i : count - 1];
-    if (counters != NULL)
-        split_counters(counters, count, low, high);
-    run(job, padded, low, high, cvs);
+    for (size_t i = 0; i < lanes; i++) {
+        size_t from = i < count ? i : count - 1;
+        padded[i] = inputs[from];
+        padded_low[i] = low[from];
+        padded_high[i] = high[from];
+    }
+    run(job, padded, padded_low, padded_high, cvs);
     memcpy(out, cvs, count * BLAKE3_LEN);
-}
-
-static void run_full(blake3_kernel *run, unsigned lanes, const blake3_job *job, const uint8_t *const *inputs,
-                     const uint64_t *counters, uint8_t *out) {
-    uint32_t low[BLAKE3_LANES_MAX] = {0}, high[BLAKE3_LANES_MAX] = {0};
-    if (counters != NULL)
-        split_counters(counters, lanes, low, high);
-    run(job, inputs, low, high, out);
 }
 
 // One input alone: the compression function has shorter ways than a kernel with one lane in use.
@@ -76,19 +63,22 @@ static void hash_one(const blake3_variant *v, const blake3_job *job, const uint8
 }
 
 void blake3_hash_many(const blake3_variant *v, const blake3_job *job, const uint8_t *const *inputs,
-                      const uint64_t *counters, size_t count, uint8_t *out) {
+                      const blake3_counters *counters, size_t count, uint8_t *out) {
+    static const uint32_t zeros[BLAKE3_LANES_MAX];
+    const uint32_t *low = counters != NULL ? counters->low : zeros, *high = counters != NULL ? counters->high : zeros;
     while (count > 1) {
         size_t k = kernel_for(v, count), lanes = v->kernels[k].lanes;
         size_t n = count < lanes ? count : lanes;
         if (n == lanes)
-            run_full(v->kernels[k].run, (unsigned)lanes, job, inputs, counters, out);
+            v->kernels[k].run(job, inputs, low, high, out);
         else
-            run_padded(v->kernels[k].run, (unsigned)lanes, job, inputs, counters, n, out);
+            run_padded(v->kernels[k].run, (unsigned)lanes, job, inputs, low, high, n, out);
         inputs += n;
-        counters = counters != NULL ? counters + n : NULL;
+        low += counters != NULL ? n : 0;
+        high += counters != NULL ? n : 0;
         out += n * BLAKE3_LEN;
         count -= n;
     }
     if (count == 1)
-        hash_one(v, job, inputs[0], counters != NULL ? counters[0] : 0, out);
+        hash_one(v, job, inputs[0], (uint64_t)high[0] << 32 | low[0], out);
 }

@@ -64,9 +64,14 @@ const blake3_variant *blake3_best(void);
 // Makes `v` (usable) what blake3.h works with from now on: for tests and benches, while nobody hashes.
 void blake3_use(const blake3_variant *v);
 
-// Hashes `count` inputs, any number. Input i has counter `counters[i]`; null `counters` means 0 for all.
+// Counters of inputs, split in halves as kernels take them: ready in memory well before they are loaded into vectors.
+typedef struct blake3_counters {
+    const uint32_t *low, *high;  // one an input
+} blake3_counters;
+
+// Hashes `count` inputs, any number. Null `counters` means 0 for all.
 void blake3_hash_many(const blake3_variant *v, const blake3_job *job, const uint8_t *const *inputs,
-                      const uint64_t *counters, size_t count, uint8_t *out);
+                      const blake3_counters *counters, size_t count, uint8_t *out);
 
 extern const uint32_t blake3_iv[8];
 

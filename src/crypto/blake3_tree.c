@@ -7,7 +7,7 @@
 #define TASKS_MAX 64
 #define TASK_CHUNKS 256  // least of one task: 256 KiB, a multiple of what its start costs
 
-static void hash_chunks(const blake3_tree *t, const uint8_t *const *chunks, const uint64_t *counters, size_t n,
+static void hash_chunks(const blake3_tree *t, const uint8_t *const *chunks, const blake3_counters *counters, size_t n,
                         uint8_t *out) {
     blake3_job job = {.key = t->key,
                       .blocks = CHUNK_BLOCKS,
@@ -43,12 +43,13 @@ void blake3_tree_merge(const blake3_tree *t, uint8_t (*cvs)[BLAKE3_LEN], size_t 
 void blake3_tree_chunks(const blake3_tree *t, const uint8_t *data, uint64_t chunk, size_t n,
                         uint8_t (*out)[BLAKE3_LEN]) {
     const uint8_t *chunks[WIDTH];
-    uint64_t counters[WIDTH];
+    uint32_t low[WIDTH], high[WIDTH];
     for (size_t i = 0; i < n; i++) {
         chunks[i] = data + i * BLAKE3_CHUNK;
-        counters[i] = chunk + i;
+        low[i] = (uint32_t)(chunk + i);
+        high[i] = (uint32_t)((chunk + i) >> 32);
     }
-    hash_chunks(t, chunks, counters, n, out[0]);
+    hash_chunks(t, chunks, &(blake3_counters){low, high}, n, out[0]);
 }
 
 // The WIDTH subtrees that a subtree of `n` chunks consists of: each level keeps all lanes in use. The recursion is as
@@ -156,17 +157,18 @@ static blake3_tree plain(void) {
 void blake3_subtrees(const blake3_piece *pieces, size_t count, unsigned level, uint8_t (*out)[BLAKE3_LEN]) {
     enum { MOST = BLAKE3_PIECES << BLAKE3_PIECE_LEVEL };
     const uint8_t *chunks[MOST];
-    uint64_t counters[MOST];
+    uint32_t low[MOST], high[MOST];
     uint8_t cvs[MOST][BLAKE3_LEN];
     blake3_tree t = plain();
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < (size_t)1 << level; j++, n++) {
             chunks[n] = pieces[i].data + j * BLAKE3_CHUNK;
-            counters[n] = pieces[i].chunk + j;
+            low[n] = (uint32_t)(pieces[i].chunk + j);
+            high[n] = (uint32_t)((pieces[i].chunk + j) >> 32);
         }
     }
-    hash_chunks(&t, chunks, counters, n, cvs[0]);
+    hash_chunks(&t, chunks, &(blake3_counters){low, high}, n, cvs[0]);
     for (; n > count; n /= 2)
         merge(&t, cvs, n / 2, cvs);
     memcpy(out, cvs, count * BLAKE3_LEN);
