@@ -149,6 +149,14 @@ void *store_os_map(size_t len) {
     return bytes != MAP_FAILED ? bytes : NULL;
 }
 
+void store_os_populate(void *bytes, size_t len) {
+#if defined(MADV_POPULATE_WRITE)
+    (void)madvise(bytes, len, MADV_POPULATE_WRITE);
+#else
+    (void)bytes, (void)len;
+#endif
+}
+
 void store_os_unmap(void *bytes, size_t len) {
     (void)munmap(bytes, len);
 }

@@ -38,6 +38,8 @@ void store_os_reserve(int fd, uint64_t offset, uint64_t len);
 
 // Zeroed memory, apart from that of malloc: it goes back to the system when it is given back. Null when there is none.
 void *store_os_map(size_t len);
+// Takes the memory now, in one call instead of one fault for each page. Only a hint.
+void store_os_populate(void *bytes, size_t len);
 void store_os_unmap(void *bytes, size_t len);
 
 int store_os_sync_directory(const char *path);  // names in it outlast a power failure

@@ -1,8 +1,9 @@
 // Files in memory: pages by number, so that a hole costs nothing and a claimed size allocates nothing.
 //
 // Pages are cut from slabs, each twice as large as the one before up to SLAB_PAGES: no more than twice what was written is
-// taken. Large slabs are mapped, so that nothing has to be zeroed twice. Huge pages are not asked for: on virtual machines
-// that give what they do not use back to their host, those are the pages that the host has to find anew.
+// taken. Large slabs are mapped, so that nothing has to be zeroed twice, and taken from the system in strides. Huge pages
+// are not asked for: on virtual machines that give what they do not use back to their host, those are the pages that the
+// host has to find anew.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #define PAGE 16384
 #define SLAB_PAGES 128  // 2 MiB
+#define POPULATED 16    // pages of a mapped slab that the system gives at once, before the first of them is used
 
 typedef struct slab {
     uint8_t *pages;
@@ -115,6 +117,8 @@ static uint8_t *page_for(page_file *f, uint64_t number) {
     if ((f->slab_count == 0 || f->cut == f->slabs[f->slab_count - 1].count) && add_slab(f) != 0)
         return NULL;
     page = f->slabs[f->slab_count - 1].pages + f->cut * PAGE;
+    if (is_mapped(&f->slabs[f->slab_count - 1]) && f->cut % POPULATED == 0)
+        store_os_populate(page, POPULATED * PAGE);
     if (map_put(&f->pages, number, page) != 0)
         return NULL;
     f->cut++;
