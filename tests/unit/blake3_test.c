@@ -170,6 +170,41 @@ static void many_subtrees_at_once_match_the_reference(void **state) {
     with_each_variant(check_many);
 }
 
+// Any number of inputs of any number of blocks, with counters around 2^32 and flags that differ from block to block.
+static void check_kernels(void) {
+    enum { MOST = 20, BLOCKS = 16 };
+    uint32_t key[8], low[MOST], high[MOST];
+    const uint8_t *inputs[MOST];
+    uint64_t random = 4;
+    memcpy(key, input + 77, sizeof key);
+    for (size_t i = 0; i < MOST; i++) {
+        uint64_t counter = UINT32_MAX - UINT64_C(7) + i;
+        low[i] = (uint32_t)counter;
+        high[i] = (uint32_t)(counter >> 32);
+        inputs[i] = input + draw(&random, INPUT / 2);
+    }
+    for (size_t blocks = 1; blocks <= BLOCKS; blocks++) {
+        blake3_job job = {.key = key,
+                          .blocks = blocks,
+                          .flags = BLAKE3_KEYED,
+                          .first_flags = BLAKE3_CHUNK_START,
+                          .last_flags = BLAKE3_CHUNK_END};
+        uint8_t wanted[MOST * BLAKE3_LEN], out[MOST * BLAKE3_LEN];
+        for (size_t i = 0; i < MOST; i++)
+            blake3_kernel_generic(&job, &inputs[i], &low[i], &high[i], wanted + i * BLAKE3_LEN);
+        for (size_t count = 0; count <= MOST; count++) {
+            memset(out, 0, sizeof out);
+            blake3_hash_many(blake3_best(), &job, inputs, &(blake3_counters){low, high}, count, out);
+            assert_memory_equal(out, wanted, count * BLAKE3_LEN);
+        }
+    }
+}
+
+static void any_number_of_blocks_gives_what_plain_code_does(void **state) {
+    (void)state;
+    with_each_variant(check_kernels);
+}
+
 static void check_parents(void) {
     enum { MOST = 70 };
     uint8_t cvs[2 * MOST][BLAKE3_LEN], wanted[MOST][BLAKE3_LEN], out[BLAKE3_LEN];
@@ -242,6 +277,7 @@ int main(void) {
         cmocka_unit_test(any_pieces_give_the_same_hash),
         cmocka_unit_test(subtrees_match_the_reference),
         cmocka_unit_test(many_subtrees_at_once_match_the_reference),
+        cmocka_unit_test(any_number_of_blocks_gives_what_plain_code_does),
         cmocka_unit_test(parents_match_the_reference),
         cmocka_unit_test(an_executor_changes_nothing_but_who_works),
         cmocka_unit_test(nothing_hashes_like_the_empty_input),
