@@ -5,10 +5,10 @@ usage: tally.py FILE...        *.xml is a JUnit file of ctest; anything else is 
 
 Counted are the lines `[       OK ] NAME`, `[  FAILED  ] NAME`, `[  SKIPPED ] NAME` and `ok NAME`, `FAIL NAME: why`,
 `skip NAME: reason`. A NAME may have any signs, blanks and commas too; in the second kind it ends before the first `: `.
-A case that failed once has failed. One that was begun (`[ RUN      ] NAME`) and never ended is a failed one, and a
-program that ends badly without naming a failed case is one failed case itself. Failures and skips are listed before the
-closing line `N passed, N failed, N skipped`. The exit status is 1 if anything failed, if nothing was counted or, with
-CI=true, if anything was skipped.
+A case that failed once has failed. One that was begun (`[ RUN      ] NAME` or `[ RUN      ] NAME (note)`) and never ended
+is a failed one, and a program that ends badly without naming a failed case is one failed case itself. Failures and skips
+are listed before the closing line `N passed, N failed, N skipped`. The exit status is 1 if anything failed, if nothing
+was counted or, with CI=true, if anything was skipped.
 """
 import os
 import re
@@ -16,6 +16,7 @@ import sys
 import xml.etree.ElementTree
 
 RUN = re.compile(r"^\[ RUN +\] (\S.*)$")
+NOTE = re.compile(r" \([^()]*\)$")
 BRACKETS = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S.*)$")
 WORDS = re.compile(r"^(ok|FAIL|skip) (\S.*?)(?:: (.*))?$")
 # What cmocka says of all together; newer ones put the name of the group in front.
@@ -48,7 +49,7 @@ class Tally:
             elif word:
                 self.add(program, word[2], KIND[word[1]], word[3] or "")
         for case, number in begun.items():
-            if (program, case) not in self.cases:
+            if not {(program, case), (program, NOTE.sub("", case))} & self.cases.keys():
                 self.add(program, case, "failed", "did not end\n" + excerpt("\n".join(lines[number:])))
         return sum(kind == "failed" for (name, _), (kind, _) in self.cases.items() if name == program)
 

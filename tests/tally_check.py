@@ -56,6 +56,11 @@ CASES = {
     "brackets": (
         {"a.xml": junit(cmocka(("one", OK), ("two, and three", OK), ("four: five", OK)))},
         ["3 passed, 0 failed, 0 skipped"], True),
+    "notes_are_no_part_of_a_name": (
+        {"a.xml": junit("[ RUN      ] one (30 seeds)\n[       OK ] one\n[ RUN      ] two (x)\n[       OK ] two (x)\n"
+                        "[ RUN      ] three (40 seeds)\n", "fail", "Timeout")},
+        ["FAIL program/three (40 seeds): did not end", "    [ RUN      ] three (40 seeds)",
+         "2 passed, 1 failed, 0 skipped"], False),
     "summary_is_not_counted_again": (
         {"a.xml": junit(MIXED + SUMMARY.format(group=""), "fail", "Failed")},
         ["skip program/away, for now", "FAIL program/wrong, and so on", "1 passed, 1 failed, 1 skipped"], False),
