@@ -1,9 +1,10 @@
-// AES-GCM (NIST SP 800-38D) on 512-bit registers: sixteen blocks at a time, four in each of four registers.
+// AES-GCM (NIST SP 800-38D) on 512-bit registers: sixteen blocks at a time, four in each of four registers. While their
+// key stream is made, the sixteen before them are hashed, because the processor has units for either.
 //
 // GHASH works on byte-reflected blocks with the hash key shifted left by one bit, so that a carry-less product needs no
 // further shift (Gueron and Kounavis, "Intel Carry-Less Multiplication Instruction and its Usage for Computing the GCM
-// Mode"). Sixteen products with the powers H^16..H^1 are summed before one reduction. A shorter tail of n blocks uses
-// the last n powers; the power table ends in zeroes, so that a register of four never reads past what it needs.
+// Mode"). 32 products with the powers H^32..H^1 are summed before one reduction. A shorter tail of n blocks uses the last
+// n powers; the power table ends in zeroes, so that a register of four never reads past what it needs.
 #include "crypto/aead_vaes.h"
 
 #if defined(__x86_64__)
@@ -28,8 +29,9 @@
 #define ROUNDS_128 11  // round keys
 #define ROUNDS_256 15
 #define WIDE 64     // bytes of a register
-#define STRIDE 256  // bytes of one step: sixteen blocks
-#define POWERS 16
+#define STRIDE 256  // bytes whose key stream is made at once: sixteen blocks
+#define STRIDE_BLOCKS (STRIDE / BLOCK)
+#define POWERS 32  // of two strides
 
 typedef struct aes_key {
     uint8_t rounds[ROUNDS_256][BLOCK];
@@ -37,7 +39,7 @@ typedef struct aes_key {
 } aes_key;
 
 typedef struct gcm_key {
-    uint8_t powers[POWERS + 4][BLOCK];  // H^16 .. H^1, shifted, then zeroes
+    uint8_t powers[POWERS + 4][BLOCK];  // H^32 .. H^1, shifted, then zeroes
     aes_key aes;
 } gcm_key;
 
@@ -255,25 +257,67 @@ INLINE void key_stream(const aes_key *k, int rounds, __m512i c, __m512i out[4]) 
 
 // --- Both together
 
-// Encrypts or decrypts one step of sixteen whole blocks in place and hashes the ciphertext.
-INLINE __m128i step(const gcm_key *k, int rounds, __m512i c, uint8_t *data, __m128i hash, bool sealing) {
-    __m512i stream[4];
-    product sum = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-    __m512i carried = _mm512_zextsi128_si512(hash);
-    key_stream(&k->aes, rounds, c, stream);
+// The ciphertext of a stride, waiting to be hashed.
+typedef struct pending {
+    __m512i blocks[4];
+} pending;
+
+// Encrypts or decrypts a stride in place.
+INLINE void apply(const __m512i stream[4], uint8_t *data, bool sealing, pending *p) {
     for (int i = 0; i < 4; i++) {
         __m512i in = _mm512_loadu_si512(data + WIDE * i);
         __m512i out = _mm512_xor_si512(in, stream[i]);
         _mm512_storeu_si512(data + WIDE * i, out);
-        __m512i blocks = reflect(sealing ? out : in);
-        multiply_add(&sum, i == 0 ? _mm512_xor_si512(blocks, carried) : blocks, k->powers[4 * i]);
+        p->blocks[i] = sealing ? out : in;
     }
+}
+
+// Adds what waits, the hash of all before it and the powers from number `power` on.
+INLINE void add_pending(product *sum, const pending *p, __m512i carried, const gcm_key *k, int power) {
+    for (int i = 0; i < 4; i++) {
+        __m512i blocks = reflect(p->blocks[i]);
+        multiply_add(sum, i == 0 ? _mm512_xor_si512(blocks, carried) : blocks, k->powers[power + 4 * i]);
+    }
+}
+
+// Hashes what waits while the next stride is encrypted or decrypted, which waits then.
+INLINE void advance(product *sum, pending *p, __m512i carried, const gcm_key *k, int power, int rounds, __m512i *c,
+                    uint8_t *data, bool sealing) {
+    __m512i stream[4];
+    key_stream(&k->aes, rounds, *c, stream);
+    add_pending(sum, p, carried, k, power);
+    apply(stream, data, sealing, p);
+    *c = after(*c, STRIDE_BLOCKS);
+}
+
+// `count` >= 1 whole strides.
+INLINE __m128i run_strides(const gcm_key *k, int rounds, __m512i *c, uint8_t *data, size_t count, __m128i hash,
+                           bool sealing) {
+    const __m512i nothing = _mm512_setzero_si512();
+    __m512i stream[4];
+    pending p;
+    key_stream(&k->aes, rounds, *c, stream);
+    apply(stream, data, sealing, &p);
+    *c = after(*c, STRIDE_BLOCKS);
+    for (; count > 2; count -= 2, data += 2 * STRIDE) {
+        product sum = {nothing, nothing, nothing};
+        advance(&sum, &p, _mm512_zextsi128_si512(hash), k, 0, rounds, c, data + STRIDE, sealing);
+        advance(&sum, &p, nothing, k, STRIDE_BLOCKS, rounds, c, data + 2 * STRIDE, sealing);
+        hash = reduce_product(&sum);
+    }
+    product sum = {nothing, nothing, nothing};
+    __m512i carried = _mm512_zextsi128_si512(hash);
+    if (count == 2) {
+        advance(&sum, &p, carried, k, 0, rounds, c, data + STRIDE, sealing);
+        carried = nothing;
+    }
+    add_pending(&sum, &p, carried, k, STRIDE_BLOCKS);
     return reduce_product(&sum);
 }
 
-// The last step: fewer than sixteen blocks, the last of which may be short.
-INLINE __m128i last_step(const gcm_key *k, int rounds, __m512i c, uint8_t *data, size_t len, __m128i hash,
-                         bool sealing) {
+// The rest: fewer than sixteen blocks, the last of which may be short.
+INLINE __m128i run_rest(const gcm_key *k, int rounds, __m512i c, uint8_t *data, size_t len, __m128i hash,
+                        bool sealing) {
     __m512i stream[4];
     product sum = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
     __m512i carried = _mm512_zextsi128_si512(hash);
@@ -302,11 +346,11 @@ INLINE __m128i run_rounds(const gcm_key *k, int rounds, const uint8_t nonce[AEAD
     __m128i first = _mm_insert_epi32(_mm_maskz_loadu_epi8(0x0fff, nonce), 0x01000000, 3);
     __m128i mask = encrypt_block(&k->aes, first);
     __m128i hash = hash_aad(k, aad, aad_len);
-    size_t left = len;
-    for (; left >= STRIDE; left -= STRIDE, data += STRIDE, c = after(c, STRIDE / BLOCK))
-        hash = step(k, rounds, c, data, hash, sealing);
-    if (left > 0)
-        hash = last_step(k, rounds, c, data, left, hash, sealing);
+    size_t strides = len / STRIDE, rest = len % STRIDE;
+    if (strides > 0)
+        hash = run_strides(k, rounds, &c, data, strides, hash, sealing);
+    if (rest > 0)
+        hash = run_rest(k, rounds, c, data + strides * STRIDE, rest, hash, sealing);
     __m128i lengths = _mm_set_epi64x((long long)(aad_len * 8), (long long)(len * 8));
     hash = multiply(_mm_xor_si128(hash, lengths), first_power(k));
     return _mm_xor_si128(reflect_block(hash), mask);
