@@ -388,6 +388,13 @@ IROH_API uint64_t iroh_stream_id(const iroh_stream *s);
 IROH_API int64_t iroh_stream_write(iroh_stream *s, const void *data, size_t len, int timeout_ms);
 // Queues all of it. On an error or timeout *written (may be null) says how much was taken.
 IROH_API int iroh_stream_write_all(iroh_stream *s, const void *data, size_t len, int timeout_ms, size_t *written);
+// Queues all `len` bytes (1..IROH_LEND_MAX) without copying them, as soon as there is room for one. They must stay as they
+// are until `release` is called, on any thread: when the peer has acknowledged them all, or when nobody wants them any
+// more, at the latest when the endpoint is freed. It runs with locks held, so it must not call the library and should only
+// put the bytes aside. 0, or an error as iroh_stream_write's: then the bytes were not taken and nothing is released.
+#define IROH_LEND_MAX 1048576
+IROH_API int iroh_stream_lend(iroh_stream *s, const void *data, size_t len,
+                              void (*release)(void *user, const void *data), void *user, int timeout_ms);
 IROH_API int iroh_stream_finish(iroh_stream *s);                // no more bytes follow
 IROH_API int iroh_stream_reset(iroh_stream *s, uint64_t code);  // abandons what was not delivered
 // Waits until the peer acknowledged everything including the end: 0; IROH_ERR_STOPPED when it stopped reading.

@@ -23,7 +23,10 @@ int iroh_provider_new(iroh_store *s, const iroh_provider_config *config, iroh_pr
         return IROH_ERR_ARG;
     iroh_provider *p = calloc(1, sizeof *p);
     *out = NULL;
-    if (p == NULL || (p->input = malloc(PROVIDER_BUFFER)) == NULL) {
+    if (p == NULL || (p->input = malloc(PROVIDER_BUFFER)) == NULL ||
+        (p->buffers = buffers_new(PROVIDER_BUFFER)) == NULL) {
+        if (p != NULL)
+            free(p->input);
         free(p);
         return IROH_ERR_NOMEM;
     }
@@ -50,7 +53,10 @@ static void stream_free(provider_stream *s) {
     proto_have_dispose(&s->known);
     proto_have_dispose(&s->told);
     iroh_stream_free(s->handle);
-    free(s->buffer);
+    if (s->lends)
+        buffers_give(s->connection->provider->buffers, s->buffer);
+    else
+        free(s->buffer);
     free(s->body);
     free(s);
 }
@@ -291,5 +297,6 @@ void iroh_provider_free(iroh_provider *p) {
         connection_free(list_entry(p->connections.next, provider_connection, link));
     free(p->items);
     free(p->input);
+    buffers_free(p->buffers);
     free(p);
 }

@@ -6,6 +6,7 @@
 #include <iroh/blobs_transfer.h>
 
 #include "base/list.h"
+#include "blobs/buffers.h"
 #include "blobs/incoming.h"
 #include "blobs/outgoing.h"
 #include "blobs/throttle.h"
@@ -20,7 +21,8 @@ struct iroh_provider {
     size_t request_count;  // streams whose request has begun
     iroh_pollitem *items;  // of the latest wait
     size_t room;
-    uint8_t *input;  // PROVIDER_BUFFER bytes, for whoever reads
+    uint8_t *input;    // PROVIDER_BUFFER bytes, for whoever reads
+    buffers *buffers;  // of PROVIDER_BUFFER bytes, for those who send
     throttle throttle;
     uint64_t due;  // ns: when the next stream may go on that waits for its time
 };
@@ -58,7 +60,8 @@ struct provider_stream {
     incoming *in;
     iroh_observer *observer;
     proto_have known, told;  // of the observed blob
-    uint8_t *buffer;         // bytes that wait to be sent: [start, end)
+    uint8_t *buffer;         // bytes that wait to be sent: [start, end); may be null when none do
+    bool lends;              // it is one of the provider's buffers, which can be lent to the stream
     size_t start, end;
     int last;        // what comes when they are sent: 0 more, 1 the end, or an error
     uint64_t bytes;  // sent or received

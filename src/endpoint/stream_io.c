@@ -92,6 +92,37 @@ int iroh_stream_write_all(iroh_stream *s, const void *data, size_t len, int time
     return r;
 }
 
+typedef struct lend_job {
+    iroh_stream *s;
+    quic_loan loan;
+    uint32_t len;
+} lend_job;
+
+static int64_t try_lend(void *arg) {
+    const lend_job *j = arg;
+    iroh_stream *s = j->s;
+    int r = stream_error(s);
+    if (r == 0)
+        r = quic_stream_lend(s->core, &j->loan, j->len);
+    if (r == 0)
+        driver_push(s->conn->ep, s->conn->core, j->len, false);
+    return r;
+}
+
+int iroh_stream_lend(iroh_stream *s, const void *data, size_t len, void (*release)(void *user, const void *data),
+                     void *user, int timeout_ms) {
+    if (s == NULL || data == NULL || release == NULL || len == 0 || len > IROH_LEND_MAX)
+        return IROH_ERR_ARG;
+    lend_job j = {.s = s, .loan = {.bytes = data, .release = release, .user = user}, .len = (uint32_t)len};
+    iroh_endpoint *ep = s->conn->ep;
+    endpoint_enter(ep);
+    int64_t r = refuse_half(s, true);
+    if (r == 0)
+        r = wait_for(ep, &s->waiters, IROH_POLL_WRITE, wait_until(timeout_ms), try_lend, &j);
+    endpoint_leave(ep);
+    return (int)r;
+}
+
 // --- Ending the sending half
 
 int iroh_stream_finish(iroh_stream *s) {

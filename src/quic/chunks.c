@@ -1,6 +1,7 @@
 #include "quic/chunks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // With its header a chunk of the first two sizes is a power of two, which allocators like.
 static const uint32_t rooms[CHUNK_SIZES] = {256 - sizeof(quic_chunk), 2048 - sizeof(quic_chunk), CHUNK_LARGE_ROOM};
@@ -55,13 +56,30 @@ quic_chunk *quic_chunk_take(quic_chunks *store, unsigned size) {
     return c;
 }
 
+quic_chunk *quic_chunk_lend(quic_chunks *store, const quic_loan *loan, uint32_t len) {
+    quic_chunk *c = malloc(sizeof *c + sizeof *loan);
+    if (c == NULL)
+        return NULL;
+    *c = (quic_chunk){.room = len, .used = len, .size = CHUNK_LENT};
+    memcpy(c->data, loan, sizeof *loan);
+    if (store != NULL)
+        store->in_use++;
+    return c;
+}
+
+static void end_loan(const quic_chunk *c) {
+    quic_loan loan;
+    memcpy(&loan, c->data, sizeof loan);
+    loan.release(loan.user, loan.bytes);
+}
+
 static void give_one(quic_chunks *store, quic_chunk *c) {
-    if (store == NULL) {
-        free(c);
-        return;
-    }
-    store->in_use--;
-    if (!store->keep || store->spare_count[c->size] >= spares_busy[c->size]) {
+    bool lent = c->size == CHUNK_LENT;
+    if (lent)
+        end_loan(c);
+    if (store != NULL)
+        store->in_use--;
+    if (lent || store == NULL || !store->keep || store->spare_count[c->size] >= spares_busy[c->size]) {
         free(c);
         return;
     }

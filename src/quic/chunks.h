@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHUNK_SMALL = 0, CHUNK_MEDIUM = 1, CHUNK_LARGE = 2, CHUNK_SIZES = 3 };
+enum { CHUNK_SMALL = 0, CHUNK_MEDIUM = 1, CHUNK_LARGE = 2, CHUNK_SIZES = 3, CHUNK_LENT = 3 };
 
 #define CHUNK_LARGE_ROOM 16384  // bytes of data in the largest chunk
 
@@ -19,10 +19,17 @@ typedef struct quic_chunk {
     uint64_t base;   // stream offset of data[0]
     uint32_t room;   // bytes that the owner may use, at most those of its size
     uint32_t used;   // bytes in use; the owner's
-    uint8_t size;    // CHUNK_SMALL..CHUNK_LARGE
+    uint8_t size;    // CHUNK_SMALL..CHUNK_LARGE, or CHUNK_LENT
     uint8_t pad[7];  // data starts at a multiple of 16
     uint8_t data[];
 } quic_chunk;
+
+// Bytes of somebody else, who hears when they are not needed any more.
+typedef struct quic_loan {
+    const uint8_t *bytes;
+    void (*release)(void *user, const void *bytes);
+    void *user;
+} quic_loan;
 
 typedef struct quic_chunks {
     quic_chunk *spare[CHUNK_SIZES];
@@ -42,7 +49,14 @@ unsigned quic_chunk_fit(size_t len);
 // An empty chunk with next null, base 0, used 0 and the full room of `size`; null when out of memory.
 quic_chunk *quic_chunk_take(quic_chunks *store, unsigned size);
 
-// Gives a chunk and all that follow it back; null is ignored.
+// A chunk whose bytes are lent: full, and for reading only. Null when out of memory.
+quic_chunk *quic_chunk_lend(quic_chunks *store, const quic_loan *loan, uint32_t len);
+
+static inline const uint8_t *quic_chunk_bytes(const quic_chunk *c) {
+    return c->size == CHUNK_LENT ? ((const quic_loan *)(const void *)c->data)->bytes : c->data;
+}
+
+// Gives a chunk and all that follow it back, and loans to their owners; null is ignored.
 void quic_chunk_give(quic_chunks *store, quic_chunk *c);
 
 #endif

@@ -94,6 +94,20 @@ int quic_sendbuf_write(quic_sendbuf *b, const void *bytes, size_t len) {
     return 0;
 }
 
+int quic_sendbuf_lend(quic_sendbuf *b, const quic_loan *loan, uint32_t len) {
+    quic_chunk *c = quic_chunk_lend(b->chunks, loan, len);
+    if (c == NULL)
+        return IROH_ERR_NOMEM;
+    c->base = b->end;
+    if (b->last != NULL)
+        b->last->next = c;
+    else
+        b->first = c;
+    b->last = c;
+    b->end += len;
+    return 0;
+}
+
 // --- Sending
 
 size_t quic_sendbuf_next(const quic_sendbuf *b, size_t max, uint64_t limit, uint64_t *offset) {
@@ -117,7 +131,7 @@ void quic_sendbuf_copy(quic_sendbuf *b, uint64_t offset, uint8_t *out, size_t le
     for (;;) {
         size_t at = (size_t)(offset - c->base);
         size_t n = c->used - at < len ? c->used - at : len;
-        memcpy(out, c->data + at, n);
+        memcpy(out, quic_chunk_bytes(c) + at, n);
         len -= n;
         if (len == 0)
             break;

@@ -28,6 +28,10 @@ void quic_sendbuf_dispose(quic_sendbuf *b);
 // Appends a copy. 0 or IROH_ERR_NOMEM with nothing appended.
 int quic_sendbuf_write(quic_sendbuf *b, const void *bytes, size_t len);
 
+// Appends bytes without copying them: they stay as they are until `loan->release` is called, when all were acknowledged
+// or dropped. 0 or IROH_ERR_NOMEM with nothing appended, and nothing released.
+int quic_sendbuf_lend(quic_sendbuf *b, const quic_loan *loan, uint32_t len);
+
 // The next span to send: at most `max` bytes, lost ones first, new ones never beyond offset `limit` (flow control).
 // Returns its length (0: nothing) and its offset; copy it out with quic_sendbuf_copy, then say quic_sendbuf_sent. Less
 // of it may be sent than was offered.

@@ -138,6 +138,12 @@ static int wait_for_room(quic_stream *st) {
     return IROH_ERR_AGAIN;
 }
 
+static void took(quic_stream *st, size_t len) {
+    stream_stop_waiting(st);
+    st->owner->send_buffered += len;
+    stream_schedule(st);
+}
+
 int quic_stream_write(quic_stream *st, const void *bytes, size_t len) {
     int r = refuse_writing(st);
     if (r != 0 || len == 0)
@@ -152,10 +158,19 @@ int quic_stream_write(quic_stream *st, const void *bytes, size_t len) {
     r = quic_sendbuf_write(&st->out, bytes, len);
     if (r != 0)
         return r;
-    stream_stop_waiting(st);
-    st->owner->send_buffered += len;
-    stream_schedule(st);
+    took(st, len);
     return (int)len;
+}
+
+int quic_stream_lend(quic_stream *st, const quic_loan *loan, uint32_t len) {
+    int r = refuse_writing(st);
+    if (r == 0 && room_to_write(st) == 0)
+        r = wait_for_room(st);
+    if (r == 0)
+        r = quic_sendbuf_lend(&st->out, loan, len);
+    if (r == 0)
+        took(st, len);
+    return r;
 }
 
 bool quic_stream_can_write(quic_stream *st) {

@@ -154,6 +154,9 @@ quic_stream *quic_streams_accept(quic_streams *s, bool bidi);
 // IROH_ERR_AGAIN, then STREAM_WRITABLE comes; IROH_ERR_STOPPED; IROH_ERR_CLOSED after finish or reset; IROH_ERR_NOMEM.
 // len 0 returns 0. IROH_ERR_ARG from this and the others when the stream has no such half.
 int quic_stream_write(quic_stream *st, const void *bytes, size_t len);
+// Takes all of the lent bytes (quic_sendbuf_lend) where quic_stream_write would take one: 0 or the same errors, with which
+// the bytes stay the caller's.
+int quic_stream_lend(quic_stream *st, const quic_loan *loan, uint32_t len);
 // True when quic_stream_write would not say IROH_ERR_AGAIN; else STREAM_WRITABLE comes.
 bool quic_stream_can_write(quic_stream *st);
 int quic_stream_finish(quic_stream *st);                // 0, IROH_ERR_CLOSED, IROH_ERR_STOPPED

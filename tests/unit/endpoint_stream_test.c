@@ -1,5 +1,6 @@
 // Streams and datagrams of the public API: data both ways, limits, ends of every kind, misuse, threads.
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "endpoint_support.h"
@@ -195,6 +196,115 @@ static void writing_waits_for_room(void **state) {
         iroh_stream_free(ss);
         duo_free(&d);
     }
+}
+
+// Bytes that are lent, and how many such there are.
+typedef struct lender {
+    atomic_int out;
+} lender;
+
+static void take_back(void *user, const void *data) {
+    lender *l = user;
+    atomic_fetch_sub(&l->out, 1);
+    free((void *)(uintptr_t)data);
+}
+
+static int lend(iroh_stream *s, lender *l, size_t at, size_t len, int timeout_ms) {
+    uint8_t *data = malloc(len);
+    for (size_t i = 0; i < len; i++)
+        data[i] = byte_at(at + i, 9);
+    atomic_fetch_add(&l->out, 1);
+    int r = iroh_stream_lend(s, data, len, take_back, l, timeout_ms);
+    if (r != 0)
+        take_back(l, data);
+    return r;
+}
+
+typedef struct reading {
+    iroh_stream *s;
+    size_t size;
+    pthread_t thread;
+} reading;
+
+static void *read_all(void *user) {
+    const reading *j = user;
+    uint8_t data[50000];
+    size_t at = 0;
+    int64_t n;
+    while ((n = iroh_stream_read(j->s, data, sizeof data, LONG_MS)) > 0) {
+        for (int64_t i = 0; i < n; i++)
+            thread_check(data[i] == byte_at(at + (size_t)i, 9), "bytes");
+        at += (size_t)n;
+    }
+    thread_check(n == 0 && at == j->size, "end");
+    return NULL;
+}
+
+static void lent_bytes_arrive_and_are_given_back(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 70000, 1200, IROH_LEND_MAX, 3, 262144};
+    for (int mode = NO_THREAD; mode <= OWN_THREAD; mode++) {
+        duo d;
+        lender l = {0};
+        iroh_stream *cs, *ss;
+        duo_open(&d, mode == OWN_THREAD);
+        duo_stream(&d, "abc", &cs, &ss);
+        reading r = {.s = ss, .size = BIG};
+        assert_int_equal(pthread_create(&r.thread, NULL, read_all, &r), 0);
+        for (size_t at = 0, i = 0; at < BIG; i++) {
+            size_t len = sizes[i % 6] < BIG - at ? sizes[i % 6] : BIG - at;
+            if (i % 4 == 3 && len < 5000) {
+                uint8_t data[5000];
+                for (size_t k = 0; k < len; k++)
+                    data[k] = byte_at(at + k, 9);
+                assert_int_equal(iroh_stream_write_all(cs, data, len, LONG_MS, NULL), 0);
+            } else {
+                assert_int_equal(lend(cs, &l, at, len, LONG_MS), 0);
+            }
+            at += len;
+        }
+        assert_int_equal(iroh_stream_finish(cs), 0);
+        assert_int_equal(iroh_stream_wait_finished(cs, LONG_MS), 0);
+        assert_int_equal(atomic_load(&l.out), 0);
+        pthread_join(r.thread, NULL);
+        assert_int_equal(lend(cs, &l, 0, 10, 0), IROH_ERR_CLOSED);
+        iroh_stream_free(cs);
+        iroh_stream_free(ss);
+        duo_free(&d);
+    }
+}
+
+static void lent_bytes_that_nobody_wants_are_given_back(void **state) {
+    (void)state;
+    duo d;
+    lender l = {0};
+    iroh_stream *cs, *ss, *other_cs, *other_ss;
+    uint8_t byte = 0;
+    duo_open(&d, OWN_THREAD);
+    duo_stream(&d, "abc", &cs, &ss);
+    duo_stream(&d, "abc", &other_cs, &other_ss);
+    assert_int_equal(iroh_stream_lend(NULL, &byte, 1, take_back, &l, 0), IROH_ERR_ARG);
+    assert_int_equal(iroh_stream_lend(cs, NULL, 1, take_back, &l, 0), IROH_ERR_ARG);
+    assert_int_equal(iroh_stream_lend(cs, &byte, 0, take_back, &l, 0), IROH_ERR_ARG);
+    assert_int_equal(iroh_stream_lend(cs, &byte, IROH_LEND_MAX + 1, take_back, &l, 0), IROH_ERR_ARG);
+    assert_int_equal(iroh_stream_lend(cs, &byte, 1, NULL, &l, 0), IROH_ERR_ARG);
+    // Nobody reads: the window and what may be buffered beyond it fill up.
+    int r, taken = 0;
+    while ((r = lend(cs, &l, 0, 262144, 0)) == 0)
+        taken++;
+    assert_int_equal(r, IROH_ERR_AGAIN);
+    assert_int_equal(lend(cs, &l, 0, 262144, 5), IROH_ERR_TIMEOUT);
+    assert_in_range(atomic_load(&l.out), 1, taken);
+    assert_int_equal(iroh_stream_reset(cs, 7), 0);
+    assert_int_equal(atomic_load(&l.out), 0);
+    assert_int_equal(lend(cs, &l, 0, 10, 0), IROH_ERR_CLOSED);
+    assert_int_equal(lend(other_cs, &l, 0, 10, 0), 0);
+    iroh_stream_free(cs);
+    iroh_stream_free(ss);
+    iroh_stream_free(other_cs);
+    iroh_stream_free(other_ss);
+    duo_free(&d);
+    assert_int_equal(atomic_load(&l.out), 0);
 }
 
 static void codes_of_reset_and_stop_arrive(void **state) {
@@ -480,6 +590,8 @@ int main(void) {
         cmocka_unit_test(a_hundred_streams_with_a_thread_each),
         cmocka_unit_test(reading_waits_as_long_as_it_is_told),
         cmocka_unit_test(writing_waits_for_room),
+        cmocka_unit_test(lent_bytes_arrive_and_are_given_back),
+        cmocka_unit_test(lent_bytes_that_nobody_wants_are_given_back),
         cmocka_unit_test(codes_of_reset_and_stop_arrive),
         cmocka_unit_test(one_way_streams_have_one_half),
         cmocka_unit_test(null_and_nothing_are_handled),

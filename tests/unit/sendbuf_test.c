@@ -20,6 +20,23 @@ static void write_more(quic_sendbuf *b, size_t len) {
     free(bytes);
 }
 
+static int loans;  // that are out
+
+static void end_loan(void *user, const void *bytes) {
+    assert_ptr_equal(user, &loans);
+    loans--;
+    free((void *)(uintptr_t)bytes);
+}
+
+static void lend_more(quic_sendbuf *b, size_t len) {
+    uint8_t *bytes = malloc(len);
+    quic_loan loan = {.bytes = bytes, .release = end_loan, .user = &loans};
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = byte_at(b->end + i);
+    assert_int_equal(quic_sendbuf_lend(b, &loan, (uint32_t)len), 0);
+    loans++;
+}
+
 // Takes the next span, checks its bytes and marks it sent.
 static size_t send_some(quic_sendbuf *b, size_t max, uint64_t limit, uint64_t *offset) {
     size_t len = quic_sendbuf_next(b, max, limit, offset);
@@ -167,6 +184,41 @@ static void discard_ends_the_buffer_where_sending_stopped(void **state) {
     quic_sendbuf_dispose(&b);
 }
 
+static void lent_bytes_go_back_when_nobody_needs_them(void **state) {
+    (void)state;
+    quic_sendbuf b;
+    quic_chunks chunks;
+    uint64_t offset;
+    quic_chunks_init(&chunks);
+    quic_sendbuf_init(&b);
+    b.chunks = &chunks;
+    write_more(&b, 100);
+    lend_more(&b, 50000);
+    lend_more(&b, 1);
+    write_more(&b, 100);
+    lend_more(&b, 30000);
+    assert_int_equal(quic_sendbuf_held(&b), 80201);
+    while (send_some(&b, 1000, UINT64_MAX, &offset) > 0) {}
+    quic_sendbuf_acked(&b, 100, 49999);
+    assert_int_equal(loans, 3);
+    quic_sendbuf_acked(&b, 0, 100);
+    assert_int_equal(loans, 3);
+    quic_sendbuf_acked(&b, 50099, 1);
+    assert_int_equal(loans, 2);
+    quic_sendbuf_lost(&b, 50100, 101);
+    assert_int_equal(send_some(&b, 1000, UINT64_MAX, &offset), 101);
+    assert_int_equal(offset, 50100);
+    quic_sendbuf_acked(&b, 50100, 101);
+    assert_int_equal(loans, 1);
+    quic_sendbuf_discard(&b);
+    assert_int_equal(loans, 0);
+    assert_int_equal(chunks.in_use, 0);
+    lend_more(&b, 10);
+    quic_sendbuf_dispose(&b);
+    assert_int_equal(loans, 0);
+    quic_chunks_trim(&chunks);
+}
+
 // --- Against a model: one state for each byte.
 
 enum { UNSENT, FLYING, LOST, ACKED };
@@ -253,7 +305,9 @@ static void agrees_with_a_model_over_random_schedules(void **state) {
         quic_sendbuf_init(&b);
         for (int step = 0; step < 200; step++) {
             uint64_t what = draw(m, 4);
-            if (what == 0 && b.end < MODEL_MAX - 20000)
+            if (what == 0 && b.end < MODEL_MAX - 20000 && draw(m, 3) == 0)
+                lend_more(&b, 1 + draw(m, 20000));
+            else if (what == 0 && b.end < MODEL_MAX - 20000)
                 write_more(&b, draw(m, draw(m, 2) == 0 ? 200 : 20000));
             else if (what == 1 && m->packet_count < 255)
                 model_send(m, &b);
@@ -264,6 +318,7 @@ static void agrees_with_a_model_over_random_schedules(void **state) {
         }
         model_check(m, &b);
         quic_sendbuf_dispose(&b);
+        assert_int_equal(loans, 0);
     }
     free(m);
 }
@@ -277,6 +332,7 @@ int main(void) {
         cmocka_unit_test(few_bytes_take_a_small_chunk),
         cmocka_unit_test(reports_outside_of_what_was_sent_are_ignored),
         cmocka_unit_test(discard_ends_the_buffer_where_sending_stopped),
+        cmocka_unit_test(lent_bytes_go_back_when_nobody_needs_them),
         cmocka_unit_test(agrees_with_a_model_over_random_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
