@@ -32,10 +32,17 @@ void quic_transport_default(quic_transport *t) {
     };
 }
 
+// The largest datagram that a path may get. A peer's limit just above what Ethernet carries is that of its buffers, not of
+// a network with jumbo frames, and it sends no such datagrams itself.
+static uint64_t mtu_limit(const quic_conn *c) {
+    uint64_t own = c->transport.mtu_max, theirs = c->peer.max_udp_payload_size;
+    if (!c->peer_params_known || theirs >= own)
+        return own;
+    return theirs > MTUD_MAX_DEFAULT && theirs < MTUD_JUMBO_MIN ? MTUD_MAX_DEFAULT : theirs;
+}
+
 quic_path_config quic_conn_path_config(const quic_conn *c) {
-    uint64_t mtu = c->transport.mtu_max;
-    if (c->peer_params_known && c->peer.max_udp_payload_size < mtu)
-        mtu = c->peer.max_udp_payload_size;
+    uint64_t mtu = mtu_limit(c);
     return (quic_path_config){
         .congestion = c->transport.congestion,
         .initial_rtt = c->transport.initial_rtt,

@@ -4,6 +4,7 @@
 #include "quic/conn_send.h"
 #include "quic/endpoint.h"
 
+#define LARGE_PROBES 2     // timeouts in a row whose probes have the usual size
 #define UNELICITED_MAX 32  // acknowledgement-only packets before one asks for an acknowledgement itself
 
 // --- What waits, and what is allowed
@@ -189,12 +190,18 @@ static size_t build_data(quic_conn *c, quic_path *p, bool carries, uint8_t *at, 
     return len;
 }
 
+// Probes that nobody answers may have become too large for the path: then no acknowledgement comes that would show the
+// losses, and only small ones find out.
+static size_t datagram_size(const quic_path *p) {
+    return p->data.probes > 0 && p->pto_count >= LARGE_PROBES ? MTUD_MIN : p->mtud.current;
+}
+
 // --- Batches
 
 static size_t build_batch(quic_conn *c, quic_path *p, bool carries, uint8_t *room, size_t room_len, size_t max_segments,
                           uint64_t now, size_t *segment) {
     size_t total = 0;
-    size_t mtu = p->mtud.current;
+    size_t mtu = datagram_size(p);
     *segment = 0;
     for (size_t i = 0; i < max_segments && room_len - total >= mtu; i++) {
         size_t n = build_data(c, p, carries, room + total, mtu, now);

@@ -9,6 +9,7 @@
 
 #define MTUD_MIN 1200
 #define MTUD_MAX_DEFAULT 1452  // Ethernet's 1500 less IPv6 and UDP
+#define MTUD_JUMBO_MIN 2048    // where they begin
 #define MTUD_MAX_JUMBO 8848    // what jumbo frames carry in a tunnel or a cloud's network: 8896 less IPv6 and UDP
 #define MTUD_STEP 20           // the search ends when less than this is to be gained
 

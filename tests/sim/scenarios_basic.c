@@ -55,6 +55,58 @@ static void small_mtu(sim_world *w) {
     transfer_over(w, &l, 4, 100000);
 }
 
+static void jumbo_pair(sim_world *w, uint16_t client_max, uint16_t server_max, const sim_link *l) {
+    quic_endpoint_config config;
+    quic_endpoint_config_default(&config);
+    config.transport.mtu_max = client_max;
+    (void)sim_add_node(w, &config);
+    config.transport.mtu_max = server_max;
+    sim_echo_server(sim_add_node(w, &config));
+    sim_set_link(w, 0, 1, l);
+    transfer_count = 1;
+    sim_transfer_start(&transfers[0], &w->nodes[0], &w->nodes[1], 4, 400000, NULL, 0, false);
+}
+
+static void expect_mtu(sim_world *w, uint16_t mtu, uint64_t lost) {
+    quic_conn_stats s;
+    quic_conn_stats_get(transfers[0].conn, &s);
+    if (s.mtu != mtu || s.mtu_probes_lost != lost)
+        sim_fail(w, "datagrams of %u bytes, %llu probes lost", s.mtu, (unsigned long long)s.mtu_probes_lost);
+}
+
+// Where jumbo frames pass they are found; where they do not, that costs one datagram.
+static void jumbo_frames(sim_world *w) {
+    sim_link l = {.delay = 5 * NS_PER_MS};
+    bool pass = sim_below(&w->rng, 2) == 0;
+    l.mtu = pass ? 9000 : 1500;
+    jumbo_pair(w, MTUD_MAX_JUMBO, MTUD_MAX_JUMBO, &l);
+    if (!sim_run(w, all_done, LIMIT))
+        sim_fail(w, "no transfer");
+    (void)sim_run(w, never, NS_PER_S);
+    expect_mtu(w, pass ? MTUD_MAX_JUMBO : MTUD_MAX_DEFAULT, pass ? 0 : 1);
+    run_to_end(w);
+}
+
+// A peer with buffers for what Ethernet carries gets no more.
+static void jumbo_frames_of_one(sim_world *w) {
+    sim_link l = {.delay = 5 * NS_PER_MS};
+    jumbo_pair(w, MTUD_MAX_JUMBO, MTUD_MAX_DEFAULT, &l);
+    if (!sim_run(w, all_done, LIMIT))
+        sim_fail(w, "no transfer");
+    expect_mtu(w, MTUD_MAX_DEFAULT, 0);
+    run_to_end(w);
+}
+
+// The network stops carrying them in the middle of a transfer, which goes on.
+static void jumbo_frames_end(sim_world *w) {
+    sim_link l = {.delay = 5 * NS_PER_MS, .rate = 20 * MBIT, .queue = 200000};
+    jumbo_pair(w, MTUD_MAX_JUMBO, MTUD_MAX_JUMBO, &l);
+    (void)sim_run(w, never, (100 + sim_below(&w->rng, 200)) * NS_PER_MS);
+    l.mtu = 1500;
+    sim_set_link(w, 0, 1, &l);
+    run_to_end(w);
+}
+
 static void bufferbloat(sim_world *w) {
     sim_link l = {.delay = 20 * NS_PER_MS, .rate = 4 * MBIT, .queue = 2000000};
     transfer_over(w, &l, 4, 300000);
@@ -218,6 +270,9 @@ const sim_scenario sim_scenarios_basic[] = {
     {"everything_at_once", 400, everything_at_once},
     {"corruption", 100, corruption},
     {"small_mtu", 50, small_mtu},
+    {"jumbo_frames", 50, jumbo_frames},
+    {"jumbo_frames_of_one", 20, jumbo_frames_of_one},
+    {"jumbo_frames_end", 50, jumbo_frames_end},
     {"bufferbloat", 30, bufferbloat},
     {"lossy_handshake", 300, lossy_handshake},
     {"many_clients", 50, many_clients},
