@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -145,18 +144,9 @@ void store_os_reserve(int fd, uint64_t offset, uint64_t len) {
 #endif
 }
 
-// A mapping of twice the length holds an aligned one; what is around it goes back.
 void *store_os_map(size_t len) {
-    uint8_t *bytes = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED)
-        return NULL;
-    size_t before = (len - (uintptr_t)bytes % len) % len;
-    if (before > 0)
-        (void)munmap(bytes, before);
-    (void)munmap(bytes + before + len, len - before);
-    if (getenv("THP"))
-    (void)madvise(bytes + before, len, MADV_HUGEPAGE);
-    return bytes + before;
+    void *bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return bytes != MAP_FAILED ? bytes : NULL;
 }
 
 void store_os_populate(void *bytes, size_t len) {

@@ -24,8 +24,8 @@ REACH = {
 }
 SHELL = {"sys", "endpoint", "relay_server"}  # may touch the outside world
 SHELL_USERS = {"endpoint", "relay_server"}   # may include src/sys
-STORES = ("blobs/store", "docs/store", "blobs/pool", "blobs/downloader")  # files that may too: stores keep files,
-# and the pool and the downloader are used by several threads
+# Files that may too: stores keep files, and the others are used by several threads.
+STORES = ("blobs/store", "docs/store", "blobs/pool", "blobs/downloader", "blobs/buffers")
 
 # Headers of a library, by prefix, and the folders that wrap it.
 LIBRARIES = {
