@@ -27,6 +27,7 @@ TREE_FILES, TREE_FILE_BYTES, TREE_FOLDER_FILES = 20_000, 1024, 200
 FEW_FILES, MANY_FILES = 20_000, 60_000  # of trees whose difference shows the memory for each file
 HUGE_BYTES = 10 << 30
 WARM_BYTES = 4 << 30
+REST_SECONDS = 1.5  # that the disk goes on for after what was written before
 POLL_SECONDS = 0.005
 TICKET = re.compile(rb"\bblob[a-z2-7]{100,}\b")
 
@@ -38,6 +39,13 @@ def work_folder():
 
 def add(results, row, column, value):
     results.setdefault(row, {}).setdefault(column, []).append(value)
+
+
+def settle():
+    """Nothing of what was before goes on."""
+    os.sync()
+    time.sleep(REST_SECONDS)
+    warm_memory()
 
 
 def warm_memory():
@@ -68,8 +76,7 @@ def measure_stores(ours, crate, repeat):
                 for content, amount in amounts.items():
                     for name, program in columns.items():
                         note(f"bench: {content} in {store} with {name}, {turn + 1}")
-                        os.sync()
-                        warm_memory()
+                        settle()
                         got = transfer(program, folder, store, content, amount)
                         add_transfer(results, store, content, amount, name, got)
     return results
@@ -167,8 +174,7 @@ def send_and_receive(name, program, source, folder):
     """One transfer of `source`: the sender and what receive() gives. What arrived stays until all is done: ext4 takes long to
     make files for minutes after many were removed."""
     target = pathlib.Path(tempfile.mkdtemp(dir=folder, prefix="target-"))
-    os.sync()
-    warm_memory()
+    settle()
     with Sender(name, program, source, folder) as sender:
         got = receive(name, program, sender.ticket, target)
     expected = bytes_below(source) if source.is_dir() else source.stat().st_size
