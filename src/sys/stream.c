@@ -233,8 +233,8 @@ static int set_options(sys_stream *s, const char *url) {
     (void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->reason);
     (void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)SYS_STREAM_DIAL_MAX);
     (void)curl_easy_setopt(e, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, FAMILY_RACE);
-    (void)curl_easy_setopt(e, CURLOPT_IPRESOLVE,
-                           (s->how & SYS_STREAM_IP4) != 0 ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_WHATEVER);
+    long families = (s->how & SYS_STREAM_IP4) != 0 ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_WHATEVER;
+    (void)curl_easy_setopt(e, CURLOPT_IPRESOLVE, families);
     (void)curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);  // an answer to some ways to dial is none to others
     (void)curl_easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L);
     (void)curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
