@@ -20,7 +20,7 @@ typedef struct sys_streams sys_streams;
 typedef struct sys_stream sys_stream;
 
 typedef struct sys_streams_config {
-    const char *ca_file;  // PEM file of the roots to trust instead of the system's; null: the system's
+    const char *ca_file;  // PEM file of the roots to trust instead of the system's, also in a proxy; null: the system's
     // "http://...", "https://...", "socks5h://...", "HOST:PORT"; null: none, whatever the environment says. Without a port
     // those of HTTP are at its usual ones.
     const char *proxy;

@@ -2,6 +2,8 @@
 #include "sys/stream.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <curl/curl.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <uv.h>
@@ -24,6 +27,16 @@
 #define LABEL "a label"
 #define CONTEXT "the context"
 #define BULK (8U << 20)  // more than the kernel holds for both sides
+
+// GnuTLS looks here into a folder of roots, since a program's own definitions go before those of libraries.
+static int folders_opened;
+
+__attribute__((visibility("default"))) DIR *opendir(const char *path) {
+    (void)path;
+    folders_opened++;
+    errno = ENOENT;
+    return NULL;
+}
 
 // --- Servers
 
@@ -289,6 +302,42 @@ static void strangers_are_not_trusted(void **state) {
     server_end(&s);
 }
 
+// Where a file has all of the system's roots, their folder is left alone: it takes a loop's time for each dial.
+static void system_roots_are_read_from_one_file(void **state) {
+    (void)state;
+    server s = {.tls = true};
+    client c;
+    char bundle[256];
+    const char *folder = curl_version_info(CURLVERSION_NOW)->capath;
+    (void)snprintf(bundle, sizeof bundle, "%s/ca-certificates.crt", folder != NULL ? folder : "");
+    if (folder == NULL || access(bundle, R_OK) != 0)
+        skip();
+    folders_opened = 0;
+    server_start(&s);
+    client_start(&c, &plain, true, "localhost", s.port);
+    assert_int_equal(dial(&c), IROH_ERR_HANDSHAKE);
+    assert_int_equal(folders_opened, 0);
+    client_end(&c);
+    server_end(&s);
+}
+
+// This server can do TLS, and answers the request for a tunnel with nonsense.
+static void given_roots_are_the_only_ones_for_a_proxy(void **state) {
+    (void)state;
+    server s = {.tls = true};
+    client c;
+    char url[64];
+    folders_opened = 0;
+    server_start(&s);
+    (void)snprintf(url, sizeof url, "https://localhost:%u", s.port);
+    const sys_streams_config config = {.ca_file = ca_file, .proxy = url};
+    client_start(&c, &config, false, "relay.example.", 8080);
+    assert_int_equal(dial(&c), IROH_ERR_REFUSED);
+    assert_int_equal(folders_opened, 0);
+    client_end(&c);
+    server_end(&s);
+}
+
 static void certificate_must_name_the_host(void **state) {
     (void)state;
     server s = {.tls = true};
@@ -417,6 +466,8 @@ int main(void) {
         cmocka_unit_test(tls_trusts_the_given_roots_and_exports_keys),
         cmocka_unit_test(full_names_are_names),
         cmocka_unit_test(strangers_are_not_trusted),
+        cmocka_unit_test(system_roots_are_read_from_one_file),
+        cmocka_unit_test(given_roots_are_the_only_ones_for_a_proxy),
         cmocka_unit_test(certificate_must_name_the_host),
         cmocka_unit_test(nobody_there_is_refused),
         cmocka_unit_test(proxy_is_asked_for_a_tunnel),
