@@ -1,6 +1,7 @@
 // What the core reports becomes a wake-up of exactly the calls that wait for it.
 #include <stdlib.h>
 
+#include "base/wipe.h"
 #include "endpoint/state.h"
 
 // --- Handles of connections come and go
@@ -74,10 +75,12 @@ static void remember_session(iroh_connection *c) {
     uint8_t *session = quic_conn_take_session(c->core, &len);
     if (session == NULL)
         return;
-    if (peer != NULL && alpn != NULL)
+    if (peer != NULL && alpn != NULL) {
         sessions_put(&c->ep->sessions, peer, alpn, alpn_len, session, len);
-    else
-        free(session);
+        return;
+    }
+    wipe(session, len);
+    free(session);
 }
 
 static void remember_token(iroh_connection *c) {

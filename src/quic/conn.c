@@ -3,6 +3,7 @@
 
 #include <iroh/error.h>
 
+#include "base/wipe.h"
 #include "crypto/hkdf.h"
 #include "quic/conn_state.h"
 #include "quic/endpoint.h"
@@ -176,6 +177,8 @@ void quic_conn_free(quic_conn *c) {
     quic_handshake_free(c);
     quic_conn_multipath_free(c);
     quic_key_phases_dispose(&c->keys);
+    wipe(c->exporter, sizeof c->exporter);
+    quic_conn_drop_session(c);
     quic_sendbuf_dispose(&c->crypto.out);
     quic_recvbuf_dispose(&c->crypto.in);
     quic_streams_dispose(&c->streams);
@@ -183,7 +186,6 @@ void quic_conn_free(quic_conn *c) {
     quic_dgrams_dispose(&c->dgrams_in);
     quic_qlog_free(c->qlog);
     free(c->alpn);
-    free(c->session);
     free(c->new_token);
     free(c->past);
     free(c->close);
@@ -396,9 +398,7 @@ int quic_conn_datagram_read(quic_conn *c, uint8_t *out, size_t room) {
 
 uint8_t *quic_conn_take_session(quic_conn *c, size_t *len) {
     uint8_t *blob = quic_session_encode(c, len);
-    free(c->session);
-    c->session = NULL;
-    c->session_len = 0;
+    quic_conn_drop_session(c);
     return blob;
 }
 

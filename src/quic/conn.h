@@ -205,8 +205,8 @@ size_t quic_conn_candidates(const quic_conn *c, addr *out, size_t room);  // of 
 // Client: both sides probe each other's candidates now; paths open to those that answer, as backups.
 int quic_conn_start_round(quic_conn *c, uint64_t now);
 
-// What a later connection to the same peer can start from: TLS session and remembered parameters. One opaque string; the
-// caller frees it with free(). Null when there is none (any more).
+// What a later connection to the same peer can start from: TLS session and remembered parameters. One opaque string with
+// a secret in it; the caller wipes it and frees it with free(). Null when there is none (any more).
 uint8_t *quic_conn_take_session(quic_conn *c, size_t *len);
 
 // Client: the newest token with which the server will believe our address at once in a later connection, each used once

@@ -59,7 +59,7 @@ static void on_ticket(void *user, const uint8_t *session, size_t len) {
     if (copy == NULL)
         return;  // only costs a later resumption
     memcpy(copy, session, len);
-    free(c->session);
+    quic_conn_drop_session(c);
     c->session = copy;
     c->session_len = len;
     quic_conn_event(c, CONN_SESSION);

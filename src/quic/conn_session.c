@@ -2,6 +2,7 @@
 //   version u8 = 2 | TLS session: varint length, bytes | transport parameters
 #include <stdlib.h>
 
+#include "base/wipe.h"
 #include "quic/conn_state.h"
 
 #define SESSION_VERSION 2
@@ -21,11 +22,20 @@ uint8_t *quic_session_encode(const quic_conn *c, size_t *len) {
     writer_bytes(&w, c->session, c->session_len);
     int n = quic_params_encode(&remembered, QUIC_SERVER, NULL, w.p, writer_left(&w));
     if (w.failed || n < 0) {
+        wipe(out, room);
         free(out);
         return NULL;
     }
     *len = writer_len(&w) + (size_t)n;
     return out;
+}
+
+void quic_conn_drop_session(quic_conn *c) {
+    if (c->session != NULL)
+        wipe(c->session, c->session_len);
+    free(c->session);
+    c->session = NULL;
+    c->session_len = 0;
 }
 
 bool quic_session_decode(const uint8_t *bytes, size_t len, quic_session *out) {

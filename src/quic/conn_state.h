@@ -269,6 +269,7 @@ quic_crypto *quic_conn_crypto(quic_conn *c, quic_space_id id);
 
 // --- conn_session.c
 uint8_t *quic_session_encode(const quic_conn *c, size_t *len);
+void quic_conn_drop_session(quic_conn *c);  // wipes the TLS session that waits for the application, if there is one
 // Borrowed parts of an encoded session; false when malformed.
 typedef struct quic_session {
     const uint8_t *tls;

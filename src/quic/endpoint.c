@@ -5,6 +5,7 @@
 
 #include <iroh/error.h>
 
+#include "base/wipe.h"
 #include "crypto/hkdf.h"
 #include "quic/endpoint_state.h"
 
@@ -64,7 +65,9 @@ static int make_keys(quic_endpoint *ep) {
     entropy_fill(random, key, sizeof key);
     entropy_fill(random, ep->reset_key, sizeof ep->reset_key);
     entropy_fill(random, ep->map_seed, sizeof ep->map_seed);
-    return quic_token_key_init(&ep->token_key, key);
+    int r = quic_token_key_init(&ep->token_key, key);
+    wipe(key, sizeof key);
+    return r;
 }
 
 int quic_endpoint_new(const quic_endpoint_config *config, quic_endpoint **out) {
@@ -90,6 +93,7 @@ int quic_endpoint_new(const quic_endpoint_config *config, quic_endpoint **out) {
         r = quic_endpoint_set_alpns(ep, config->alpns, config->alpn_count);
     if (r == 0) {
         ep->tls = config->tls->context_new(&config->identity, &ep->config.random);
+        wipe(ep->config.identity.seed, sizeof ep->config.identity.seed);  // TLS has it now
         r = ep->tls == NULL ? IROH_ERR_CRYPTO : 0;
     }
     if (r != 0) {
@@ -126,6 +130,7 @@ void quic_endpoint_free(quic_endpoint *ep) {
         ep->config.tls->context_free(ep->tls);
     free_alpns(ep->alpns, ep->alpn_count);
     free(ep->suites);
+    wipe(ep, sizeof *ep);
     free(ep);
 }
 

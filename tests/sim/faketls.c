@@ -6,6 +6,7 @@
 #include <iroh/error.h>
 
 #include "base/bytes.h"
+#include "base/wipe.h"
 #include "crypto/hkdf.h"
 
 #define HASH 32
@@ -59,6 +60,8 @@ static tls_context *context_new(const tls_identity *identity, const entropy *ran
 }
 
 static void context_free(tls_context *c) {
+    if (c != NULL)
+        wipe(c, sizeof *c);
     free(c);
 }
 
@@ -123,6 +126,8 @@ static int session_new(tls_context *c, const tls_config *config, tls_session **o
 }
 
 static void session_free(tls_session *s) {
+    if (s != NULL)
+        wipe(s, sizeof *s);
     free(s);
 }
 
