@@ -53,7 +53,9 @@ static int take_away(ranges *wanted, const ranges *have, const iroh_blob_status 
 static int missing_of_open(store_blob *b, ranges *wanted, uint64_t *bytes, bool *complete) {
     iroh_blob_status status;
     ranges have = RANGES_INIT;
-    int r = store_blob_state(b, &status, &have);
+    int r = store_blob_finish(b);
+    if (r == 0)
+        r = store_blob_state(b, &status, &have);
     *bytes = 0;
     *complete = r == 0 && status.state == IROH_BLOB_COMPLETE;
     if (*complete) {

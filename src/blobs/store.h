@@ -29,6 +29,10 @@ const iroh_hash *store_blob_hash(const store_blob *b);
 // IROH_ERR_NOMEM. The empty blob has no chunks and is complete.
 int store_blob_state(store_blob *b, iroh_blob_status *status, ranges *have);
 
+// Makes a blob complete that lacks nothing and is not yet, since an error kept the last change from being stored. 0, also
+// when there is nothing to do. IROH_ERR_NOMEM, IROH_ERR_NO_SPACE, IROH_ERR_IO.
+int store_blob_finish(store_blob *b);
+
 // Reading. The source gives pairs and data as they are stored, IROH_ERR_NOT_FOUND for what is not there; whoever sends
 // them verifies them on the way (bao_encoder), but for data that is trusted: a complete blob in memory, or a file of the
 // store's own that this process has verified; reading that ends with IROH_ERR_CHANGED when it was written to since. Good

@@ -78,6 +78,18 @@ static int open_files(store_blob *b) {
     return r;
 }
 
+// A partial blob that lacks nothing: its last chunk came when there was no room for saying that it is whole.
+static bool is_unfinished(const store_blob *b) {
+    return b->row.state == IROH_BLOB_PARTIAL && b->row.proven && !atomic_load(&b->lost) && store_blob_covered(b);
+}
+
+int store_blob_finish(store_blob *b) {
+    pthread_mutex_lock(&b->lock);
+    int r = is_unfinished(b) ? store_blob_complete(b) : 0;
+    pthread_mutex_unlock(&b->lock);
+    return r;
+}
+
 // A writer did not come to its end: what it wrote and did not report is looked for.
 static int recover(store_blob *b) {
     bool proven = false;
@@ -111,6 +123,8 @@ int store_blob_load(store_blob *b) {
     b->inherited = b->row.state == IROH_BLOB_PARTIAL;
     if (r == 0 && b->row.state == IROH_BLOB_PARTIAL && b->row.dirty)
         r = recover(b);
+    if (r == 0 && is_unfinished(b))
+        (void)store_blob_complete(b);
     return broken ? 0 : r;
 }
 
