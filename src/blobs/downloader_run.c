@@ -1,5 +1,6 @@
 // The loop of a download: what is wanted, whom to ask, and the one wait for all of it.
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -115,25 +116,35 @@ static int enlist(download_run *run) {
     return r;
 }
 
-// Takes what other threads have added.
+// The first of those that other threads have added; null: none.
+static iroh_addr *first_added(iroh_download *d) {
+    pthread_mutex_lock(&d->lock);
+    iroh_addr *first = d->added_count > 0 ? d->added[0] : NULL;
+    pthread_mutex_unlock(&d->lock);
+    return first;
+}
+
+static void drop_first_added(iroh_download *d) {
+    pthread_mutex_lock(&d->lock);
+    iroh_addr_free(d->added[0]);
+    d->added_count--;
+    memmove(d->added, d->added + 1, d->added_count * sizeof(iroh_addr *));
+    pthread_mutex_unlock(&d->lock);
+}
+
+// Takes what other threads have added. What there is no memory for stays where it is, for the next run.
 static int adopt(download_run *run) {
     iroh_download *d = run->download;
+    iroh_addr *a;
     char bytes[64];
+    int r = 0;
     while (read(d->wake[0], bytes, sizeof bytes) > 0)
         continue;
-    pthread_mutex_lock(&d->lock);
-    iroh_addr **added = d->added;
-    size_t count = d->added_count;
-    d->added = NULL;
-    d->added_count = 0;
-    pthread_mutex_unlock(&d->lock);
-    int r = 0;
-    for (size_t i = 0; i < count; i++) {
+    while (r == 0 && (a = first_added(d)) != NULL) {
+        r = adopt_one(d, a);
         if (r == 0)
-            r = adopt_one(d, added[i]);
-        iroh_addr_free(added[i]);
+            drop_first_added(d);
     }
-    free(added);
     return r == 0 ? enlist(run) : r;
 }
 
@@ -265,7 +276,7 @@ static int turn(download_run *run, int patience_ms) {
     r = plan_status(&run->plan, run->now, &due);
     if (r == 1)
         return go_on(run);
-    if (r < 0)
+    if (r < 0 && r != IROH_ERR_NOMEM)
         r = stuck(run, r, patience_ms, &due);
     return r == 0 ? wait_for_news(run, due) : r;
 }
@@ -276,7 +287,7 @@ static void leave(download_run *run) {
         source *v = d->sources[i];
         while (!list_empty(&v->transfers))
             (void)transfer_drop(run, list_entry(v->transfers.next, transfer, link));
-        v->told.given_up = v->number < run->plan.count && run->plan.providers[v->number]->state == PLAN_OUT;
+        v->told.given_up = i < run->plan.count && run->plan.providers[i]->state == PLAN_OUT;
         source_detach(run, v, false);
     }
 }
