@@ -65,13 +65,14 @@ typedef struct sieve {
     size_t count;
 } sieve;
 
-// False when it has nothing of the blob.
+// False when it is doubted that it has anything of the blob. Who lacked it when all of it was wanted may have another part
+// than the beginning.
 static bool sieve_chunks(sieve *f, const plan_provider *v, uint64_t blob) {
     const plan_hole *h = plan_find_hole(v, blob);
     *f = (sieve){.count = 0};
     if (h != NULL)
         *f = (sieve){{&h->lacks, &h->doubts}, 2};
-    return !pick_has(&v->lacks, blob) && !pick_has(&v->doubts, blob);
+    return !pick_has(&v->doubts, blob);
 }
 
 static sieve sieve_blobs(const plan_provider *v) {

@@ -293,6 +293,7 @@ int plan_came(plan *p, plan_span *s, uint64_t number, uint64_t bytes, uint64_t m
         v->failures = 0;
         v->heard = s->heard = now;
         s->bytes += more;
+        p->came += more;
     }
     if (r == 0 && s->blob == number && ranges_count(&s->chunks) > 0)
         return take_chunks(s, bytes);

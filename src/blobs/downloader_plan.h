@@ -31,10 +31,12 @@
 #define PLAN_LOOK_MS 100     // between two looks for something to take over
 #define PLAN_BACKOFF_MS 250  // before the second try, and twice as long before each later one
 #define PLAN_BACKOFF_MAX_MS 10000
-#define PLAN_TAKE_MS 250     // that a span must have left for its end to be taken over, and twice the other's latency
-#define PLAN_CAREFUL 2       // after so many misses in a row a provider is asked for one group or blob at a time
-#define PLAN_BLOBS_MAX 8192  // whole blobs in a span
-#define PLAN_RANGES_MAX 256  // ranges of chunks in a span
+#define PLAN_TAKE_MS 250       // that a span must have left for its end to be taken over, and twice the other's latency
+#define PLAN_CAREFUL 2         // after so many misses in a row a provider is asked for one group or blob at a time
+#define PLAN_BLOBS_MAX 8192    // whole blobs in a span
+#define PLAN_RANGES_MAX 256    // ranges of chunks in a span
+#define PLAN_FRUITLESS_MAX 16  // times that what is only doubted is asked for again, after which it is given up
+#define PLAN_PARTED_MAX 16  // blobs that all lack are looked for in parts, until so many were not there in parts either
 
 typedef struct plan_span {
     list_link link;  // of its provider
@@ -94,6 +96,8 @@ typedef struct plan {
     list_link open;                     // plan_blob
     ranges blobs;                       // wanted whole and not given out
     uint64_t whole_bytes, whole_count;  // that came of blobs wanted whole
+    uint64_t came, came_before;         // bytes, and how many when doubts were last put aside
+    unsigned fruitless;                 // times that they were without anything coming of it
 } plan;
 
 // `tries`: how often in a row a provider may fail.
@@ -149,7 +153,7 @@ int plan_end(plan *p, plan_span *s, int error, uint64_t now);
 int plan_give_back(plan *p, plan_span *s);  // without blame
 
 // 1: nothing is left to do. 0: it goes on, and at *due at the latest plan_take or plan_may_dial may have something new. Else
-// nobody can give what is missing: the most telling error of the providers, IROH_ERR_NOT_FOUND without any.
+// nobody can give what is missing: the most telling error of the providers, IROH_ERR_NOT_FOUND without any. IROH_ERR_NOMEM.
 int plan_status(plan *p, uint64_t now, uint64_t *due);
 
 #endif

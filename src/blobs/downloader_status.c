@@ -2,38 +2,84 @@
 #include <iroh/error.h>
 
 #include "base/clock.h"
+#include "blobs/bao.h"
 #include "blobs/downloader_pick.h"
 
-static bool is_lacked(const plan_provider *v, uint64_t blob, uint64_t chunk) {
-    const plan_hole *h = plan_find_hole(v, blob);
-    return pick_has(&v->lacks, blob) || (h != NULL && pick_has(&h->lacks, chunk));
+static bool lacks_blob(const plan_provider *v, uint64_t blob) {
+    return pick_has(&v->lacks, blob);
 }
 
-static bool all_lack(const plan *p, uint64_t blob, uint64_t chunk) {
+static bool lacks_chunk(const plan_provider *v, uint64_t blob, uint64_t chunk) {
+    const plan_hole *h = plan_find_hole(v, blob);
+    return h != NULL && pick_has(&h->lacks, chunk);
+}
+
+static bool all_lack_blob(const plan *p, uint64_t blob) {
     for (size_t i = 0; i < p->count; i++) {
-        if (p->providers[i]->state != PLAN_OUT && !is_lacked(p->providers[i], blob, chunk))
+        if (p->providers[i]->state != PLAN_OUT && !lacks_blob(p->providers[i], blob))
             return false;
     }
     return true;
 }
 
-// There is something that all have been asked for, and not only the like of it.
-static bool is_hopeless(const plan *p) {
+static bool all_lack_chunk(const plan *p, uint64_t blob, uint64_t chunk) {
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->providers[i]->state != PLAN_OUT && !lacks_chunk(p->providers[i], blob, chunk))
+            return false;
+    }
+    return true;
+}
+
+// A blob wanted whole that all lack; UINT64_MAX: none.
+static uint64_t find_lacked_blob(const plan *p) {
     for (size_t i = 0; i < ranges_count(&p->blobs); i++) {
         range item = ranges_items(&p->blobs)[i];
         for (uint64_t blob = item.start; blob < item.end; blob++) {
-            if (all_lack(p, blob, 0))
-                return true;
+            if (all_lack_blob(p, blob))
+                return blob;
         }
     }
-    for (const list_link *l = p->open.next; l != &p->open; l = l->next) {
-        const plan_blob *b = list_entry(l, plan_blob, link);
-        for (size_t i = 0; i < ranges_count(&b->todo); i++) {
-            if (all_lack(p, b->number, ranges_items(&b->todo)[i].start))
-                return true;
-        }
+    return UINT64_MAX;
+}
+
+static bool is_stuck(const plan *p, const plan_blob *b) {
+    for (size_t i = 0; i < ranges_count(&b->todo); i++) {
+        if (all_lack_chunk(p, b->number, ranges_items(&b->todo)[i].start))
+            return true;
     }
     return false;
+}
+
+// Blobs with chunks that all lack.
+static size_t count_stuck(const plan *p) {
+    size_t n = 0;
+    for (const list_link *l = p->open.next; l != &p->open; l = l->next)
+        n += is_stuck(p, list_entry(l, plan_blob, link));
+    return n;
+}
+
+static bool has_providers(const plan *p) {
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->providers[i]->state != PLAN_OUT)
+            return true;
+    }
+    return false;
+}
+
+// A blob that all lack may be there in parts: none of them has the beginning, or the end of an answer took it away. So it
+// is asked for in parts, as long as there are few of which that did not help: 1, or 0 when there is nothing to be tried.
+static int try_parts(plan *p) {
+    uint64_t blob = find_lacked_blob(p);
+    if (blob == UINT64_MAX || !has_providers(p) || count_stuck(p) >= PLAN_PARTED_MAX)
+        return 0;
+    ranges all = RANGES_INIT;
+    int r = ranges_add(&all, 0, BAO_END);
+    if (r == 0)
+        r = plan_want_chunks(p, blob, &all, 0);
+    if (r == 0)
+        r = ranges_remove(&p->blobs, blob, blob + 1);
+    ranges_dispose(&all);
+    return r == 0 ? 1 : r;
 }
 
 static bool forget_all_doubts(plan *p) {
@@ -41,6 +87,19 @@ static bool forget_all_doubts(plan *p) {
     for (size_t i = 0; i < p->count; i++)
         any |= p->providers[i]->state != PLAN_OUT && plan_forget_doubts(p->providers[i]);
     return any;
+}
+
+// What was only doubted is asked for again. It ends when all are known to lack something and a few rounds have brought
+// nothing: then the rest is probably not there either.
+static bool look_again(plan *p) {
+    bool hopeless = count_stuck(p) > 0 || find_lacked_blob(p) != UINT64_MAX;
+    if (p->came != p->came_before)
+        p->fruitless = 0;
+    p->came_before = p->came;
+    if (hopeless && p->fruitless >= PLAN_FRUITLESS_MAX)
+        return false;
+    p->fruitless++;
+    return forget_all_doubts(p);
 }
 
 // The later in the list, the more it tells.
@@ -91,9 +150,11 @@ int plan_status(plan *p, uint64_t now, uint64_t *due) {
     }
     if (hope)
         return 0;
-    if (!is_hopeless(p) && forget_all_doubts(p)) {
-        *due = now;
-        return 0;
-    }
-    return best_error(p);
+    int again = try_parts(p);
+    if (again == 0)
+        again = look_again(p);
+    if (again <= 0)
+        return again < 0 ? again : best_error(p);
+    *due = now;
+    return 0;
 }

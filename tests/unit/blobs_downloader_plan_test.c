@@ -197,6 +197,45 @@ static void blobs_come_from_whoever_has_them(void **state) {
     }
 }
 
+// Nobody has all of a blob that is wanted whole, some not even its beginning, and the ends of answers take away what came.
+static void parts_of_many_blobs_make_wholes(void **state) {
+    (void)state;
+    for (unsigned variant = 0; variant < 4; variant++) {
+        begin_blobs(40);
+        for (unsigned i = 0; i < 2; i++) {
+            model_provider p = honest(3 * MB, 15);
+            p.modulo = 2;
+            p.rest = i;
+            p.groups = true;
+            p.observable = variant % 2 == 0;
+            p.loses = variant >= 2;
+            model_add_provider(&m, p);
+        }
+        assert_int_equal(model_run(&m, 1000, true), 1);
+        assert_all_came();
+        model_dispose(&m);
+    }
+}
+
+// Blobs that nobody has any part of are given up soon, and the others come.
+static void blobs_of_nobody_are_not_looked_for_long(void **state) {
+    (void)state;
+    for (unsigned variant = 0; variant < 2; variant++) {
+        begin_blobs(300);
+        for (unsigned i = 0; i < 2; i++) {
+            model_provider p = honest(3 * MB, 15);
+            p.modulo = 2;
+            p.rest = 1;
+            p.observable = variant == 0;
+            model_add_provider(&m, p);
+        }
+        assert_int_equal(model_run(&m, 60, true), IROH_ERR_NOT_FOUND);
+        for (size_t b = 1; b < m.blobs; b += 2)
+            assert_int_equal(m.got[m.first[b] + m.chunks[b] - 1], 1);
+        model_dispose(&m);
+    }
+}
+
 // Any mixture with one who is honest, however slow, ends well.
 static void random_worlds_end_well(void **state) {
     (void)state;
@@ -224,10 +263,16 @@ static void random_worlds_end_well(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_speeds_add_up),      cmocka_unit_test(blobs_of_any_size_come),
-        cmocka_unit_test(villains_cost_little),   cmocka_unit_test(errors_are_told),
-        cmocka_unit_test(parts_make_a_whole),     cmocka_unit_test(what_nobody_has_is_not_found),
-        cmocka_unit_test(blobs_are_shared_out),   cmocka_unit_test(blobs_come_from_whoever_has_them),
+        cmocka_unit_test(the_speeds_add_up),
+        cmocka_unit_test(blobs_of_any_size_come),
+        cmocka_unit_test(villains_cost_little),
+        cmocka_unit_test(errors_are_told),
+        cmocka_unit_test(parts_make_a_whole),
+        cmocka_unit_test(what_nobody_has_is_not_found),
+        cmocka_unit_test(blobs_are_shared_out),
+        cmocka_unit_test(blobs_come_from_whoever_has_them),
+        cmocka_unit_test(parts_of_many_blobs_make_wholes),
+        cmocka_unit_test(blobs_of_nobody_are_not_looked_for_long),
         cmocka_unit_test(random_worlds_end_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ uint64_t model_left(const model *m) {
 }
 
 bool model_has(const model_provider *p, bool whole, uint64_t blob, uint64_t chunk) {
-    uint64_t unit = whole ? blob : chunk / BAO_GROUP_CHUNKS;
+    uint64_t unit = whole && !p->groups ? blob : chunk / BAO_GROUP_CHUNKS;
     return p->modulo == 0 || unit % p->modulo == p->rest;
 }
 

@@ -19,6 +19,7 @@ typedef struct model_provider {
     int how;           // MODEL_..., from `limit` bytes on
     uint64_t limit;
     unsigned modulo, rest;   // 0: has everything; else the groups (of raw blobs) or blobs with this rest
+    bool groups;             // groups also of blobs that are wanted whole
     bool observable, loses;  // tells what it has; what it sent just before it fails is lost
     // What it does
     uint64_t sent, due, news_at, news_blob;  // ns: connected; tells what it has
