@@ -144,9 +144,20 @@ void store_os_reserve(int fd, uint64_t offset, uint64_t len) {
 #endif
 }
 
+// What lies around the aligned part is given back.
 void *store_os_map(size_t len) {
-    void *bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return bytes != MAP_FAILED ? bytes : NULL;
+    uint8_t *bytes = mmap(NULL, len + STORE_OS_HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bytes == MAP_FAILED)
+        return NULL;
+    size_t before = (STORE_OS_HUGE - (uintptr_t)bytes % STORE_OS_HUGE) % STORE_OS_HUGE;
+    if (before > 0)
+        (void)munmap(bytes, before);
+    if (before < STORE_OS_HUGE)
+        (void)munmap(bytes + before + len, STORE_OS_HUGE - before);
+#if defined(MADV_HUGEPAGE)
+    (void)madvise(bytes + before, len, MADV_HUGEPAGE);
+#endif
+    return bytes + before;
 }
 
 void store_os_populate(void *bytes, size_t len) {

@@ -36,7 +36,10 @@ void store_os_start_writing(int fd, uint64_t offset, uint64_t len);
 // Takes disk space for bytes that will be written, without changing the file's size. Only a hint.
 void store_os_reserve(int fd, uint64_t offset, uint64_t len);
 
-// Zeroed memory, apart from that of malloc: it goes back to the system when it is given back. Null when there is none.
+#define STORE_OS_HUGE ((size_t)2 << 20)  // bytes of a huge page
+
+// Zeroed memory, apart from that of malloc: it goes back to the system when it is given back. In huge pages where
+// the system has them. Null when there is none.
 void *store_os_map(size_t len);
 // Takes the memory now, in one call instead of one fault for each page. Only a hint.
 void store_os_populate(void *bytes, size_t len);

@@ -2,9 +2,10 @@
 //
 // usage: blobs-bench memory|disk blob|small AMOUNT
 //
-// The amount is in MiB of one blob, or in blobs of 1 KiB, which go as one hash sequence. Prints a line of JSON: seconds
-// from the connect on, CPU seconds of both sides together, the peak of the process's own memory. Stores on disk are in a
-// folder of their own below the current one, which is deleted. As bench/blobs_transfer.c, with which it is compared.
+// The amount is in MiB of one blob, or in blobs of 1 KiB, which go as one hash sequence. The first transfer is to a store
+// that is deleted at once. Prints a line of JSON for the second: seconds from the connect on, CPU seconds of both sides
+// together, the peak of the process's own memory. Stores on disk are in a folder of their own below the current one, which
+// is deleted. As bench/blobs_transfer.c, with which it is compared.
 use anyhow::{Context, Result, bail};
 use iroh::{Endpoint, EndpointAddr, RelayMode, TransportAddr, endpoint::presets, protocol::Router};
 use iroh_blobs::{
@@ -75,35 +76,45 @@ async fn bind() -> Result<Endpoint> {
     Ok(Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled).bind().await?)
 }
 
+// Returns the line of figures.
+async fn transfer(kind: &str, dir: &Path, addr: EndpointAddr, root: &TempTag) -> Result<String> {
+    let (to, client) = (open(kind, dir).await?, bind().await?);
+    let (start, before) = (Instant::now(), usage());
+    let connection = client.connect(addr, iroh_blobs::ALPN).await?;
+    let content = HashAndFormat { hash: root.hash(), format: root.format() };
+    to.remote().fetch(connection, content).complete().await?;
+    let (seconds, after) = (start.elapsed().as_secs_f64(), usage());
+    client.close().await;
+    to.shutdown().await?;
+    if kind == "disk" {
+        std::fs::remove_dir_all(dir)?;
+    }
+    Ok(format!(
+        "{{\"seconds\": {seconds:.4}, \"cpu_seconds\": {:.4}, \"peak_kib\": {}}}",
+        cpu(&after) - cpu(&before),
+        after.ru_maxrss
+    ))
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let [_, kind, what, amount] = &args[..] else { bail!("usage: blobs-bench memory|disk blob|small AMOUNT") };
     let amount: usize = amount.parse()?;
     let dir = std::env::current_dir()?.join(format!("blobs-bench-{}", std::process::id()));
-    let (from, to) = (open(kind, &dir.join("from")).await?, open(kind, &dir.join("to")).await?);
+    let from = open(kind, &dir.join("from")).await?;
     let (root, _children) = match what.as_str() {
         "blob" => (add_blob(&from, amount).await?, Vec::new()),
         "small" => add_small(&from, amount).await?,
         _ => bail!("unknown content {what}"),
     };
-    let (server, client) = (bind().await?, bind().await?);
+    let server = bind().await?;
     let port = server.bound_sockets().iter().find(|a| a.is_ipv4()).context("no IPv4 address")?.port();
     let addr = EndpointAddr::from_parts(server.id(), [TransportAddr::Ip(([127, 0, 0, 1], port).into())]);
     let router = Router::builder(server).accept(iroh_blobs::ALPN, BlobsProtocol::new(&from, None)).spawn();
-    let (start, before) = (Instant::now(), usage());
-    let connection = client.connect(addr, iroh_blobs::ALPN).await?;
-    let content = HashAndFormat { hash: root.hash(), format: root.format() };
-    to.remote().fetch(connection, content).complete().await?;
-    let (seconds, after) = (start.elapsed().as_secs_f64(), usage());
-    println!(
-        "{{\"seconds\": {seconds:.4}, \"cpu_seconds\": {:.4}, \"peak_kib\": {}}}",
-        cpu(&after) - cpu(&before),
-        after.ru_maxrss
-    );
+    transfer(kind, &dir.join("to"), addr.clone(), &root).await?;
+    println!("{}", transfer(kind, &dir.join("to"), addr, &root).await?);
     router.shutdown().await?; // shuts the store down, too
-    client.close().await;
-    to.shutdown().await?;
     if kind == "disk" {
         std::fs::remove_dir_all(&dir)?;
     }
