@@ -409,6 +409,8 @@ static void wait_for_relay(iroh_endpoint *ep) {
     make_plain(status.reason);
     if (status.denied)
         cli_error("the relay refuses us: %s", status.reason);
+    else if (status.error == 0)
+        cli_error("the relay does not answer yet");
     else
         cli_error("the relay does not answer yet: %s%s%s", iroh_strerror(status.error),
                   status.reason[0] != '\0' ? ": " : "", status.reason);
