@@ -9,13 +9,16 @@ function(iroh_register name label timeout)
     set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout} ENVIRONMENT "${sanitizer_options}")
 endfunction()
 
-# The corpus of x_fuzz.c is the folder corpus/x; a target without one still gets the empty input.
+# The corpus of x_fuzz.c is the folder corpus/x; a target without one still gets the empty input. Files x_*.c that are no
+# targets belong to it.
 function(iroh_add_fuzz_targets)
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/*_fuzz.c)
     foreach(source ${sources})
         cmake_path(GET source STEM name)
         string(REGEX REPLACE "_fuzz$" "" stem ${name})
-        add_executable(${name} ${source})
+        file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/${stem}_*.c)
+        list(FILTER parts EXCLUDE REGEX "_fuzz\\.c$")
+        add_executable(${name} ${source} ${parts})
         target_link_libraries(${name} PRIVATE sim_support)
         # Stands between the server and the web server that it asks. What is inlined or bound at link time cannot be wrapped.
         if(stem STREQUAL "relay_conn")
