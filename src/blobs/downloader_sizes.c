@@ -89,7 +89,9 @@ int sizes_turn(download_run *run, uint64_t *due) {
         *due = time_min(run->sizes.until, time_add(t->heard, SIZES_SILENT_MS * NS_PER_MS));
         if (run->now < *due)
             return 0;
-        (void)transfer_drop(run, run->sizes.one);
+        int dropped = transfer_drop(run, run->sizes.one);
+        if (dropped != 0)
+            return dropped;
     }
     int r = ask(run, due);
     return r == 1 ? finish(run) : r;

@@ -12,13 +12,16 @@
 #define OPEN_BYTES 4194304  // from which size on a blob that was wanted whole can be shared
 #define ROUNDS 4            // buffers that are read before others have their turn
 
-static void transfer_free(transfer *t) {
+// The store's error: of what came, some may be lost.
+static int transfer_free(transfer *t) {
+    int r = incoming_close(t->in);
     list_remove(&t->link);
     iroh_stream_free(t->stream);
     incoming_free(t->in);
     proto_builder_dispose(&t->builder);
     free(t->bytes);
     free(t);
+    return r;
 }
 
 int download_hash(download_run *run, uint64_t number, iroh_hash *out) {
@@ -260,11 +263,12 @@ int transfer_drop(download_run *run, transfer *t) {
     plan_span *s = t->span;
     if (s == NULL) {
         run->sizes.one = NULL;
-        transfer_free(t);
-        return 0;
+        return transfer_free(t);
     }
-    transfer_free(t);
-    int r = learn_size(run, s), back = plan_give_back(&run->plan, s);
+    int r = transfer_free(t);
+    if (r == 0)
+        r = learn_size(run, s);
+    int back = plan_give_back(&run->plan, s);
     return r == 0 ? back : r;
 }
 
@@ -274,13 +278,14 @@ int transfer_end(download_run *run, transfer *t, int error) {
     if (error != 0)
         v->told.error = error;
     if (s == NULL) {
-        (void)transfer_drop(run, t);
+        int dropped = transfer_drop(run, t);
         sizes_ended(run, v, error);
-        return 0;
+        return dropped;
     }
     uint64_t blob = ranges_count(&s->chunks) > 0 ? s->blob : UINT64_MAX;
-    transfer_free(t);  // closes the writer, so that the store knows all that came
-    int r = learn_size(run, s);
+    int r = transfer_free(t);  // closes the writer, so that the store knows all that came
+    if (r == 0)
+        r = learn_size(run, s);
     if (r == 0)
         r = plan_end(&run->plan, s, error, run->now);
     if (r == 0 && error == 0)

@@ -40,6 +40,10 @@ static int close_writer(incoming *in) {
     return r;
 }
 
+int incoming_close(incoming *in) {
+    return in != NULL ? close_writer(in) : 0;
+}
+
 void incoming_free(incoming *in) {
     if (in == NULL)
         return;

@@ -16,6 +16,9 @@ typedef struct incoming incoming;
 
 // `request` (get, get many or push) and its bytes are borrowed. IROH_ERR_NOMEM.
 int incoming_new(iroh_store *s, const proto_request *request, const incoming_limits *limits, incoming **out);
+// Before incoming_free, by those who want to know: hands what came of the latest blob to the store, if that has not been
+// done. 0 or the store's error; then what came of that blob may be lost. Null is ignored.
+int incoming_close(incoming *in);
 void incoming_free(incoming *in);  // null is ignored; what was verified stays in the store
 
 // Takes the next bytes. 1 when all that was asked for is there; *used <= len bytes were taken. 0: more is needed, all were
