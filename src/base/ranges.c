@@ -89,10 +89,8 @@ int ranges_add(ranges *r, uint64_t start, uint64_t end) {
 }
 
 int ranges_remove(ranges *r, uint64_t start, uint64_t end) {
-    uint32_t i = 0;
+    uint32_t i = start < UINT64_MAX ? first_reaching(r, start + 1) : r->count;
     range *a = items(r);
-    while (i < r->count && a[i].end <= start)
-        i++;
     if (i < r->count && a[i].start < start && a[i].end > end) {
         range tail = {.start = end, .end = a[i].end};
         int e = insert_at(r, i + 1, tail);
