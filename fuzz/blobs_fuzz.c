@@ -63,11 +63,29 @@ static void check_request(int type, const uint8_t *body, size_t len) {
     }
 }
 
+// Items that are merged together make the same as one after the other.
+static void check_news(const proto_have *a, const proto_have *b) {
+    proto_have both = {0}, one = {0};
+    proto_news news = {0};
+    require(proto_news_add(&news, a) == 0 && proto_news_add(&news, b) == 0 && proto_news_merge(&news, &both) == 0);
+    require(proto_have_merge(&one, a) == 0 && proto_have_merge(&one, b) == 0);
+    require(both.size == one.size);
+    // Before the last number and without end is the same to news.
+    if (one.count == 0 || one.at[one.count - 1] != UINT64_MAX) {
+        require(both.count == one.count);
+        require(one.count == 0 || memcmp(both.at, one.at, one.count * sizeof *one.at) == 0);
+    }
+    proto_have_dispose(&both);
+    proto_have_dispose(&one);
+    proto_news_dispose(&news);
+}
+
 // Two items, one after the other, each with its length in front.
 static void check_items(const uint8_t *bytes, size_t len) {
     proto_have a = {0}, b = {0}, out = {0};
     size_t middle = len / 2;
     if (proto_have_read(bytes, middle, &a) == 0 && proto_have_read(bytes + middle, len - middle, &b) == 0) {
+        check_news(&a, &b);
         require(proto_have_difference(&a, &b, &out) == 0);
         require(out.count <= a.count + b.count);
         // What changed, added to what was, is what is there now if nothing went away; in any case it covers it.

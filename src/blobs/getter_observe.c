@@ -9,8 +9,10 @@
 struct iroh_remote_observer {
     iroh_stream *stream;
     proto_have have;
-    uint8_t *bytes;  // received and not read yet: an item or a part of one
-    size_t len, room;
+    proto_news news;
+    uint8_t *bytes;     // received: items and a part of one
+    size_t start, len;  // what of them is not read yet
+    size_t room;
     int end;  // error after which there is no more
 };
 
@@ -40,6 +42,7 @@ void iroh_remote_observer_free(iroh_remote_observer *o) {
         return;
     iroh_stream_free(o->stream);
     proto_have_dispose(&o->have);
+    proto_news_dispose(&o->news);
     free(o->bytes);
     free(o);
 }
@@ -47,7 +50,7 @@ void iroh_remote_observer_free(iroh_remote_observer *o) {
 // Takes one item out of what was received: 1, or 0 when it is not all there.
 static int take_item(iroh_remote_observer *o) {
     proto_have item = {0};
-    postcard p = postcard_of(o->bytes, o->len);
+    postcard p = postcard_of(o->bytes + o->start, o->len - o->start);
     uint64_t len = postcard_u64(&p);
     if (p.error == IROH_ERR_TRUNCATED)
         return 0;
@@ -57,17 +60,32 @@ static int take_item(iroh_remote_observer *o) {
         return 0;
     int r = proto_have_read(p.in.p, (size_t)len, &item);
     if (r == 0)
-        r = proto_have_merge(&o->have, &item);
-    if (r != 0 && r != IROH_ERR_NOMEM)
-        r = IROH_ERR_PROTOCOL;
+        r = proto_news_add(&o->news, &item);
     proto_have_dispose(&item);
-    size_t used = (size_t)(p.in.p - o->bytes) + (size_t)len;
-    memmove(o->bytes, o->bytes + used, o->len - used);
-    o->len -= used;
-    return r == 0 ? 1 : r;
+    if (r != 0)
+        return r == IROH_ERR_NOMEM ? r : IROH_ERR_PROTOCOL;
+    o->start = (size_t)(p.in.p - o->bytes) + (size_t)len;
+    return 1;
+}
+
+// Takes all items that are there, since one that tells of little costs as much to merge as one that tells of much: 1 when
+// there were any. What is wrong with a later one is found the next time.
+static int take_items(iroh_remote_observer *o) {
+    int r = take_item(o);
+    if (r != 1)
+        return r;
+    while (r == 1)
+        r = take_item(o);
+    r = proto_news_merge(&o->news, &o->have);
+    return r == 0 ? 1 : r == IROH_ERR_NOMEM ? r : IROH_ERR_PROTOCOL;
 }
 
 static int make_room(iroh_remote_observer *o) {
+    if (o->start > 0) {
+        memmove(o->bytes, o->bytes + o->start, o->len - o->start);
+        o->len -= o->start;
+        o->start = 0;
+    }
     if (o->len < o->room)
         return 0;
     size_t room = o->room > 0 ? o->room * 2 : FIRST_ROOM;
@@ -89,7 +107,7 @@ static int ended(const iroh_remote_observer *o, int64_t n) {
 
 static int next_item(iroh_remote_observer *o, int timeout_ms) {
     for (;;) {
-        int r = o->len > 0 ? take_item(o) : 0;
+        int r = o->start < o->len ? take_items(o) : 0;
         if (r == 0)
             r = make_room(o);
         if (r != 0)

@@ -120,4 +120,15 @@ int proto_have_difference(const proto_have *a, const proto_have *b, proto_have *
 // message could tell of. IROH_ERR_NOMEM.
 int proto_have_merge(proto_have *h, const proto_have *more);
 
+// Items that came together. Merging takes as long as what was known is large, so many small ones are merged at once.
+typedef struct proto_news {
+    range *items;  // what is there, in the order in which it was told
+    size_t count, room;
+    uint64_t size, end;  // of the item that knows the size best: what it claims, and where what it has ends
+} proto_news;
+
+void proto_news_dispose(proto_news *n);
+int proto_news_add(proto_news *n, const proto_have *item);  // IROH_ERR_NOMEM, with nothing changed
+int proto_news_merge(proto_news *n, proto_have *h);         // as proto_have_merge; the news are used up in any case
+
 #endif

@@ -5,6 +5,7 @@
 #include "unit/blobs_support.h"
 
 #include "blobs/bao.h"
+#include "blobs/proto.h"
 
 #define SIZE 300000
 #define STALL_MS 300
@@ -252,6 +253,48 @@ static void children_that_do_not_come_are_not_found(void **state) {
     scene_end(&s);
 }
 
+#define LITTLE_ITEMS 50000
+
+// Ever another chunk, here and there, each in an item of its own.
+static uint8_t *little_items(size_t *len) {
+    size_t room = (size_t)LITTLE_ITEMS * 24;
+    uint8_t *bytes = malloc(room);
+    assert_non_null(bytes);
+    writer w = writer_of(bytes, room);
+    for (uint64_t i = 0; i < LITTLE_ITEMS; i++) {
+        uint64_t chunk = 4 * (i * 7919 % LITTLE_ITEMS), at[] = {chunk, chunk + 1};
+        proto_have item = {.size = UINT64_C(1) << 40, .count = 2, .at = at};
+        proto_have_write(&w, &item);
+    }
+    *len = writer_len(&w);
+    return bytes;
+}
+
+// All of what is known is gone through when there is news, so what came together has to be told together.
+static void many_little_news_are_heard_together(void **state) {
+    (void)state;
+    static uint64_t got[2 * LITTLE_ITEMS];
+    size_t len, count = 0, calls = 0;
+    uint8_t *bytes = little_items(&len);
+    blobs_liar l = {.bytes = bytes, .len = len, .then = LIAR_FINISHES};
+    iroh_remote_observer *o;
+    iroh_hash hash;
+    int r = 0;
+    iroh_hash_of("x", 1, &hash);
+    blobs_liar_open(&l);
+    assert_int_equal(iroh_remote_observer_new(l.c, &hash, LONG_MS, &o), 0);
+    while ((r = iroh_remote_observer_next(o, LONG_MS, NULL, got, 2 * (size_t)LITTLE_ITEMS, &count, NULL)) == 0)
+        calls++;
+    assert_int_equal(r, IROH_ERR_FINISHED);
+    assert_int_equal(count, 2 * LITTLE_ITEMS);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(got[i], 4 * (i / 2) + i % 2);
+    assert_true(calls < LITTLE_ITEMS / 10);
+    iroh_remote_observer_free(o);
+    blobs_liar_free(&l);
+    free(bytes);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_truth_is_taken),
@@ -267,6 +310,7 @@ int main(void) {
         cmocka_unit_test(what_is_no_sequence_is_refused),
         cmocka_unit_test(sequences_have_a_limit_of_their_own),
         cmocka_unit_test(children_that_do_not_come_are_not_found),
+        cmocka_unit_test(many_little_news_are_heard_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

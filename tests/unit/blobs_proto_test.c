@@ -370,6 +370,83 @@ static void differences_and_unions_are_those_of_sets(void **state) {
     }
 }
 
+static uint64_t next_random(uint64_t *random) {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return *random;
+}
+
+static void assert_is_mask(const proto_have *h, uint64_t mask) {
+    proto_have expected = have_of_mask(mask);
+    assert_int_equal(h->count, expected.count);
+    if (h->count > 0)
+        assert_memory_equal(h->at, expected.at, h->count * sizeof *h->at);
+    proto_have_dispose(&expected);
+}
+
+// A run of bits: of any place and length, with bit 63 without end.
+static uint64_t run_of_bits(uint64_t *random) {
+    uint64_t first = next_random(random) % 64, len = 1 + next_random(random) % 9;
+    return (UINT64_MAX >> (64 - len)) << first;
+}
+
+// A few ranges are put into what is known one by one.
+static void a_little_is_added_in_its_place(void **state) {
+    (void)state;
+    uint64_t random = 88172645463325252U;
+    for (int i = 0; i < 5000; i++) {
+        uint64_t known = next_random(&random) & next_random(&random), fresh = run_of_bits(&random);
+        fresh |= i % 2 == 0 ? run_of_bits(&random) : 0;
+        proto_have a = have_of_mask(known), b = have_of_mask(fresh);
+        assert_int_equal(proto_have_merge(&a, &b), 0);
+        assert_is_mask(&a, known | fresh);
+        proto_have_dispose(&a);
+        proto_have_dispose(&b);
+    }
+}
+
+static void news_are_the_union_of_their_items(void **state) {
+    (void)state;
+    uint64_t random = 362436069;
+    proto_news news = {0};
+    for (int i = 0; i < 2000; i++) {
+        uint64_t known = next_random(&random) & next_random(&random), all = known;
+        proto_have a = have_of_mask(known);
+        for (int k = 0; k < i % 12; k++) {
+            uint64_t mask = run_of_bits(&random);
+            proto_have item = have_of_mask(mask);
+            assert_int_equal(proto_news_add(&news, &item), 0);
+            all |= mask;
+            proto_have_dispose(&item);
+        }
+        assert_int_equal(proto_news_merge(&news, &a), 0);
+        assert_is_mask(&a, all);
+        proto_have_dispose(&a);
+    }
+    proto_news_dispose(&news);
+}
+
+static void news_have_the_size_of_who_knows_of_later_chunks(void **state) {
+    (void)state;
+    const uint64_t early[] = {0, 3}, late[] = {8, 9};
+    proto_have a = have_of(70000, 2, early), b = have_of(9000, 2, late), known = {0};
+    proto_news news = {0};
+    assert_int_equal(proto_news_add(&news, &b), 0);
+    assert_int_equal(proto_news_add(&news, &a), 0);
+    assert_int_equal(proto_news_merge(&news, &known), 0);
+    assert_int_equal(known.size, 9000);
+    // Nothing of them is left for the next time.
+    assert_int_equal(proto_news_add(&news, &a), 0);
+    assert_int_equal(proto_news_merge(&news, &known), 0);
+    assert_int_equal(known.size, 9000);
+    assert_int_equal(known.count, 4);
+    proto_have_dispose(&a);
+    proto_have_dispose(&b);
+    proto_have_dispose(&known);
+    proto_news_dispose(&news);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(sets_are_written_and_read_as_by_the_original),
@@ -382,6 +459,9 @@ int main(void) {
         cmocka_unit_test(sizes_come_from_who_knows_of_later_chunks),
         cmocka_unit_test(differences_and_unions_are_those_of_sets),
         cmocka_unit_test(what_is_known_has_a_bound),
+        cmocka_unit_test(a_little_is_added_in_its_place),
+        cmocka_unit_test(news_are_the_union_of_their_items),
+        cmocka_unit_test(news_have_the_size_of_who_knows_of_later_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
