@@ -39,9 +39,10 @@ typedef struct source {
     iroh_remote_observer *observer;
     uint64_t observed;  // the blob
     bool not_observable;
-    bool more_news;  // than were heard so far
-    bool asked;      // for sizes
-    size_t item;     // that is waited for, of the connection or the observer; SIZE_MAX: none
+    bool more_news;     // than were heard so far
+    uint64_t news_due;  // ns: when they are heard again
+    bool asked;         // for sizes
+    size_t item;        // that is waited for, of the connection or the observer; SIZE_MAX: none
     iroh_download_source told;
 } source;
 

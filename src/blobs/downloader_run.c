@@ -166,7 +166,7 @@ static void add_source(download_run *run, source *v) {
     v->item = SIZE_MAX;
     if (run->plan.providers[v->number]->state == PLAN_DIALS)
         v->item = put_item(run, (iroh_pollitem){.connection = v->connection, .fd = -1, .events = IROH_POLL_CONNECTED});
-    else if (v->observer != NULL)
+    else if (v->observer != NULL && run->now >= v->news_due)
         v->item = put_item(
             run,
             (iroh_pollitem){.stream = iroh_remote_observer_stream(v->observer), .fd = -1, .events = IROH_POLL_READ});
@@ -209,7 +209,9 @@ static int wait_ms(const download_run *run, uint64_t due) {
         const source *v = run->download->sources[i];
         if (run->plan.providers[v->number]->state == PLAN_DIALS)
             due = time_min(due, v->dial_due);
-        due = time_min(due, v->more_news ? run->now : stall_due(run, v));
+        if (v->observer != NULL && (v->more_news || run->now < v->news_due))
+            due = time_min(due, time_max(v->news_due, run->now));
+        due = time_min(due, stall_due(run, v));
     }
     if (due == TIME_NEVER)
         return -1;

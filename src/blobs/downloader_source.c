@@ -7,8 +7,9 @@
 #include "blobs/getter.h"
 #include "id/address.h"
 
-#define NEWS_ROUNDS 16  // items that are heard before others have their turn
-#define NEWS_MAX 16384  // boundaries of what somebody has: who tells of more is asked without being observed
+#define NEWS_ROUNDS 16    // times that items are heard before others have their turn
+#define NEWS_PAUSE_MS 50  // and after which nothing is heard: who tells of much in many little items takes no more time
+#define NEWS_MAX 16384    // boundaries of what somebody has: who tells of more is asked without being observed
 
 int source_new(const iroh_addr *from, source **out) {
     source *v = calloc(1, sizeof *v);
@@ -102,6 +103,7 @@ int source_observe(download_run *run, source *v, uint64_t blob) {
         return r;
     iroh_remote_observer_free(v->observer);
     v->more_news = false;
+    v->news_due = 0;
     v->observed = blob;
     r = iroh_remote_observer_new(v->connection, &hash, 0, &v->observer);
     return r == IROH_ERR_NOMEM ? r : 0;  // who cannot be asked now is asked after the next answer that is too short
@@ -130,31 +132,41 @@ static void stop_listening(source *v, bool for_good) {
     v->observer = NULL;
 }
 
-// One item: 1, or 0 when there are no more for now.
-static int hear_one(download_run *run, source *v) {
-    ranges have = RANGES_INIT;
-    const proto_have *told = getter_observed(v->observer);
+// Some items: 1, or 0 when there are no more for now.
+static int hear_some(source *v) {
     int r = iroh_remote_observer_next(v->observer, 0, NULL, NULL, 0, NULL, NULL);
     if (r == IROH_ERR_AGAIN)
         return 0;
-    if (r != 0 || told->count > NEWS_MAX) {
-        // Who never told anything will not do so later.
-        stop_listening(v, r == 0 || (told->count == 0 && r != IROH_ERR_FINISHED));
-        return r == IROH_ERR_NOMEM ? r : 0;
-    }
-    r = servable(told, &have);
+    size_t count = getter_observed(v->observer)->count;
+    if (r == 0 && count <= NEWS_MAX)
+        return 1;
+    // Who never told anything will not do so later.
+    stop_listening(v, r == 0 || (count == 0 && r != IROH_ERR_FINISHED));
+    return r == IROH_ERR_NOMEM ? r : 0;
+}
+
+static int tell_plan(download_run *run, const source *v) {
+    ranges have = RANGES_INIT;
+    int r = servable(getter_observed(v->observer), &have);
     if (r == 0)
         r = plan_has(&run->plan, v->number, v->observed, &have);
     ranges_dispose(&have);
-    return r == 0 ? 1 : r;
+    return r;
 }
 
+// The plan goes through all that is known each time, so it is not told of each item.
 static int hear_news(download_run *run, source *v) {
+    bool any = false;
     int r = 1;
-    for (int i = 0; i < NEWS_ROUNDS && r == 1; i++)
-        r = hear_one(run, v);
+    for (int i = 0; i < NEWS_ROUNDS && r == 1; i++) {
+        r = hear_some(v);
+        any |= r == 1;
+    }
     v->more_news = r == 1;
-    return r == 1 ? 0 : r;
+    v->news_due = time_add(run->now, NEWS_PAUSE_MS * NS_PER_MS);
+    if (r < 0 || !any || v->observer == NULL)
+        return r < 0 ? r : 0;
+    return tell_plan(run, v);
 }
 
 // Turns
@@ -209,7 +221,7 @@ int source_turn(download_run *run, source *v) {
         r = check_dial(run, v);
     if (r == 0)
         r = step_transfers(run, v);
-    if (r == 0 && v->observer != NULL && (v->more_news || is_ready(run, v->item)))
+    if (r == 0 && v->observer != NULL && run->now >= v->news_due && (v->more_news || is_ready(run, v->item)))
         r = hear_news(run, v);
     if (r == 0 && told->state == PLAN_UP)
         r = begin_transfers(run, v);
