@@ -2,7 +2,8 @@
 //
 // All connections to a peer share this. A client adds to its relayed path a direct one, by rounds of NAT traversal, and
 // keeps the relayed one as a backup; it opens and closes paths, a server only says over which one it sends. The choice
-// is made anew when a connection or a path comes or goes (see path_choice.h).
+// is made anew when a connection comes, and when a path comes or goes (see path_choice.h); it is forgotten with the last
+// connection.
 //
 // A round is begun when there is reason to hope: a connection is new, either side has new candidate addresses, the
 // network changed, or once a minute while no direct path is fast enough; without new addresses at most every five
@@ -34,7 +35,6 @@
 #define REMOTE_WEIGHED_MAX 8           // connections whose paths are compared
 #define REMOTE_PATHS_MAX 16            // paths looked at of one connection
 #define REMOTE_KNOWN_MAX 128           // known addresses of all kinds; more are not taken
-#define REMOTE_PATHS_MAX 16            // of one connection
 
 // What is done to a connection. The names are those of quic/conn.h, which they are for real connections.
 typedef struct remote_ops {
@@ -103,7 +103,9 @@ size_t remote_dial_addresses(const remote *r, addr *out, size_t room);
 
 // A connection whose handshake is complete; `c->conn` is set.
 void remote_add(remote *r, remote_conn *c, uint64_t now);
-void remote_drop(remote *r, remote_conn *c, uint64_t now);  // it is closed
+// One that was added is closed. The choice stays as long as there are others; after the last one no path is in use, all
+// addresses stay known, and REMOTE_FORGET begins.
+void remote_drop(remote *r, remote_conn *c, uint64_t now);
 void remote_on_event(remote *r, remote_conn *c, const quic_path_event *event, uint64_t now);
 
 // Our candidates were those of `before`.

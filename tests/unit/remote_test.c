@@ -330,6 +330,11 @@ static void connections_share_the_choice(void **state) {
     assert_false(other.paths[0].abandoned);  // until the new one works
     establish(&w, &other, &other.paths[1], 5);
     assert_true(other.paths[0].abandoned);
+    // It outlasts the one that found it, and not the last.
+    remote_drop(&w.remote, &w.f.conn, w.now);
+    assert_true(remote_is_chosen(&w.remote, &other.paths[1].remote, &other.paths[1].local));
+    remote_drop(&w.remote, &other.conn, w.now);
+    assert_false(remote_is_chosen(&w.remote, &other.paths[1].remote, &other.paths[1].local));
     remote_dispose(&w.remote);
 }
 
