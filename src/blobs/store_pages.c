@@ -23,10 +23,17 @@ typedef struct slab {
     size_t count;
 } slab;
 
+#define LEAF_PAGES 64
+
+// Pages next to each other, null where there is a hole.
+typedef struct leaf {
+    uint8_t *pages[LEAF_PAGES];
+} leaf;
+
 typedef struct page_file {
     store_file base;
     pthread_mutex_t lock;
-    map pages;
+    map leaves;  // by number of their first page / LEAF_PAGES
     uint64_t size;
     slab *slabs;
     size_t slab_count, slab_room;
@@ -39,12 +46,17 @@ static size_t within(uint64_t offset, size_t len) {
     return len < left ? len : left;
 }
 
+static uint8_t *page_at(const page_file *file, uint64_t number) {
+    const leaf *l = map_get(&file->leaves, number / LEAF_PAGES);
+    return l != NULL ? l->pages[number % LEAF_PAGES] : NULL;
+}
+
 static int read_part(const page_file *file, uint64_t offset, uint8_t *to, size_t len) {
     if (offset > file->size || len > file->size - offset)
         return IROH_ERR_NOT_FOUND;
     while (len > 0) {
         size_t n = within(offset, len);
-        const uint8_t *page = map_get(&file->pages, offset / PAGE);
+        const uint8_t *page = page_at(file, offset / PAGE);
         if (page != NULL)
             memcpy(to, page + offset % PAGE, n);
         else
@@ -109,9 +121,24 @@ static int add_slab(page_file *f) {
     return 0;
 }
 
+static leaf *leaf_for(page_file *f, uint64_t number) {
+    leaf *l = map_get(&f->leaves, number / LEAF_PAGES);
+    if (l != NULL)
+        return l;
+    l = calloc(1, sizeof *l);
+    if (l != NULL && map_put(&f->leaves, number / LEAF_PAGES, l) != 0) {
+        free(l);
+        l = NULL;
+    }
+    return l;
+}
+
 // Zeroes; null when out of memory.
 static uint8_t *page_for(page_file *f, uint64_t number) {
-    uint8_t *page = map_get(&f->pages, number);
+    leaf *l = leaf_for(f, number);
+    if (l == NULL)
+        return NULL;
+    uint8_t *page = l->pages[number % LEAF_PAGES];
     if (page != NULL)
         return page;
     if ((f->slab_count == 0 || f->cut == f->slabs[f->slab_count - 1].count) && add_slab(f) != 0)
@@ -119,8 +146,7 @@ static uint8_t *page_for(page_file *f, uint64_t number) {
     page = f->slabs[f->slab_count - 1].pages + f->cut * PAGE;
     if (is_mapped(&f->slabs[f->slab_count - 1]) && f->cut % STRIDE_PAGES == 0)
         store_os_populate(page, STORE_OS_HUGE);
-    if (map_put(&f->pages, number, page) != 0)
-        return NULL;
+    l->pages[number % LEAF_PAGES] = page;
     f->cut++;
     return page;
 }
@@ -175,7 +201,11 @@ static void pages_dispose(store_file *f) {
     for (size_t i = 0; i < file->slab_count; i++)
         free_slab(&file->slabs[i]);
     free(file->slabs);
-    map_dispose(&file->pages);
+    size_t at = 0;
+    uint64_t key;
+    for (leaf *l; (l = map_next(&file->leaves, &at, &key)) != NULL;)
+        free(l);
+    map_dispose(&file->leaves);
     pthread_mutex_destroy(&file->lock);
     free(file);
 }
@@ -192,6 +222,6 @@ int store_file_of_pages(store_file **out) {
     pthread_mutex_init(&f->lock, NULL);
     // Page numbers follow from offsets, which nobody can choose to collide at will: any seed does.
     static const uint64_t seed[2] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u};
-    map_init(&f->pages, seed);
+    map_init(&f->leaves, seed);
     return 0;
 }

@@ -11,14 +11,17 @@
 #include "endpoint/state.h"
 
 #define RECEIVE_BATCHES 16    // batches taken in a round
-#define RECEIVE_BYTES 131072  // ... and bytes after which no further one is begun
+#define RECEIVE_BYTES 262144  // ... and bytes after which no further one is begun
 #define FLUSH_BATCHES 16      // batches sent in a row: others want the lock, too
 #define FLUSH_BYTES 65536     // bytes that may be queued before they are sent without being asked
+#define LEND_BATCH 32768      // bytes of a batch from which streams may keep parts: fewer do not hold a whole block
 #define BULK_BYTES 8192       // of a batch; see is_bulk
 #define BULK_SEGMENT 1000     // bytes of its datagrams
 #define BULK_ROUNDS 4         // in a row before the loop lets more gather
 #define GATHER_TIME (60 * NS_PER_US)
 #define GATHER_BUFFER (1 << 20)        // bytes that a socket must hold
+#define BUSY_BYTES 65536               // in and out between two rounds
+#define PATIENCE (10 * NS_PER_US)      // of a busy loop: what comes next comes sooner than a processor wakes up
 #define DIRECT_ROUNDS 16               // rounds without asking the loop
 #define RELAY_SEGMENTS 10              // datagrams in a batch when there is no socket to ask
 #define FULL_RECHECK (10 * NS_PER_MS)  // how late timers may be while a socket takes nothing
@@ -59,6 +62,7 @@ static bool send_rest(iroh_endpoint *ep) {
 }
 
 static bool send_batch(iroh_endpoint *ep, const quic_transmit *t) {
+    ep->moved += t->len;
     if (t->remote.kind == ADDR_RELAY) {
         relays_send(&ep->relays, &t->remote, t->ecn, t->segment, ep->tx, t->len, sys_now());
         return true;
@@ -118,19 +122,22 @@ static void deliver(iroh_endpoint *ep, endpoint_socket *s, const sys_udp_batch *
     quic_datagram d = {.remote = b->remote, .local = b->local, .ecn = b->ecn};
     if (d.local.kind == ADDR_NONE && !s->wildcard)
         d.local = s->local;
+    if (b->len >= LEND_BATCH && b->segment >= RECVBUF_LEND_MIN)
+        d.lender = blocks_lender(&ep->rx);
     size_t segment = b->segment > 0 ? b->segment : b->len;
     for (size_t at = 0; at < b->len; at += segment) {
-        d.bytes = ep->rx + at;
+        d.bytes = blocks_room(&ep->rx) + at;
         d.len = b->len - at < segment ? b->len - at : segment;
         quic_endpoint_receive(ep->core, &d, now);
     }
+    blocks_next(&ep->rx);
 }
 
 static bool receive_from(iroh_endpoint *ep, endpoint_socket *s, bool *bulk, size_t *bytes) {
     sys_udp_batch b;
     if ((s->ready & SYS_READABLE) == 0)
         return false;
-    int r = sys_udp_receive(s->udp, ep->rx, &b);
+    int r = sys_udp_receive(s->udp, blocks_room(&ep->rx), &b);
     if (r != 0) {
         s->ready = 0;
         if (r != IROH_ERR_AGAIN && log_on(&ep->log, LOG_WARN))
@@ -151,10 +158,13 @@ static void receive(iroh_endpoint *ep) {
         for (size_t k = 0; k < ep->socket_count; k++)
             more |= receive_from(ep, &ep->sockets[k], &bulk, &bytes);
     }
+    ep->moved += bytes;
     // What is left is reason enough not to wait.
     ep->bulk = bulk && !more ? ep->bulk + 1 : 0;
     for (size_t k = 0; k < ep->socket_count; k++)
         ep->sockets[k].ready = 0;
+    if (!bulk)
+        blocks_shrink(&ep->rx);
 }
 
 // --- Broken sockets
@@ -205,6 +215,8 @@ static void reopen_broken(iroh_endpoint *ep) {
 
 static void round_of_work(iroh_endpoint *ep) {
     receive(ep);
+    ep->busy = ep->moved >= BUSY_BYTES;
+    ep->moved = 0;
     relay_io_process(ep);
     ep->now = sys_now();
     quic_endpoint_timeout(ep->core, ep->now);
@@ -276,6 +288,7 @@ int driver_turn(iroh_endpoint *ep, int timeout_ms) {
     if (timeout_ms != 0)
         driver_gather(ep);
     prepare(ep);
+    sys_loop_set_patience(ep->loop, ep->busy ? PATIENCE : 0);
     endpoint_leave(ep);
     int r = sys_loop_run(ep->loop, timeout_ms);
     endpoint_enter(ep);
@@ -291,11 +304,11 @@ void driver_arm(iroh_endpoint *ep) {
 }
 
 int driver_init(iroh_endpoint *ep) {
-    ep->rx = malloc(SYS_UDP_BATCH);
     ep->tx = malloc(SYS_UDP_BATCH);
-    if (ep->rx == NULL || ep->tx == NULL)
+    int r = blocks_init(&ep->rx);
+    if (ep->tx == NULL || r != 0)
         return IROH_ERR_NOMEM;
-    int r = sys_loop_new(&ep->loop);
+    r = sys_loop_new(&ep->loop);
     ep->roomy = true;
     for (size_t i = 0; r == 0 && i < ep->socket_count; i++) {
         endpoint_socket *s = &ep->sockets[i];

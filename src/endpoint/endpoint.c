@@ -83,6 +83,7 @@ static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
     }
     ep->refs = 1;
     ep->keylog_fd = -1;
+    ep->poll_pipe[0] = ep->poll_pipe[1] = -1;
     ep->own_thread = config->own_thread;
     ep->accepts = config->alpn_count > 0;
     ep->max_unclaimed = (size_t)config->max_incoming;
@@ -122,9 +123,10 @@ static void dismantle(iroh_endpoint *ep) {
     for (size_t i = 0; i < ep->socket_count; i++)
         sys_udp_close(ep->sockets[i].udp);
     ep->socket_count = 0;
-    free(ep->rx);
+    blocks_dispose(&ep->rx);
+    poll_close_pipe(ep->poll_pipe);
     free(ep->tx);
-    ep->rx = ep->tx = NULL;
+    ep->tx = NULL;
     sessions_dispose(&ep->sessions);
     sessions_dispose(&ep->tokens);
     diary_close(ep);

@@ -139,10 +139,38 @@ static void release(poll_job *j) {
         free(j->nodes);
     if (j->fds != j->few_fds)
         free(j->fds);
+    poll_close_pipe(j->pipe);
+}
+
+// --- The pipe
+
+void poll_close_pipe(int pipe[static 2]) {
     for (int i = 0; i < 2; i++) {
-        if (j->pipe[i] >= 0)
-            close(j->pipe[i]);
+        if (pipe[i] >= 0)
+            close(pipe[i]);
+        pipe[i] = -1;
     }
+}
+
+static void move_pipe(int from[static 2], int to[static 2]) {
+    for (int i = 0; i < 2; i++) {
+        to[i] = from[i];
+        from[i] = -1;
+    }
+}
+
+// That of an earlier call, or a new one. IROH_ERR_IO.
+static int take_pipe(poll_job *j) {
+    move_pipe(j->ep->poll_pipe, j->pipe);
+    if (j->pipe[0] >= 0)
+        return 0;
+    return uv_pipe(j->pipe, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE) == 0 ? 0 : IROH_ERR_IO;
+}
+
+// An endpoint that was freed meanwhile has no use for it.
+static void give_pipe(poll_job *j) {
+    if (j->ep->poll_pipe[0] < 0 && j->ep->core != NULL)
+        move_pipe(j->pipe, j->ep->poll_pipe);
 }
 
 // poll(2) for `count` of the descriptors; an interruption counts as nothing ready.
@@ -250,11 +278,11 @@ static int poll_handles(poll_job *j, uint64_t until) {
         int r = poll_fds(j, j->fd_count, 0);
         ready = r == 0 ? count_ready(j) : r;
     }
-    if (ready == 0 && until != 0 && j->fd_count > 0 && j->ep->own_thread &&
-        uv_pipe(j->pipe, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE) != 0)
-        ready = IROH_ERR_IO;
+    if (ready == 0 && until != 0 && j->fd_count > 0 && j->ep->own_thread)
+        ready = take_pipe(j);
     if (ready == 0 && until != 0)
         ready = wait_for_any(j, until);
+    give_pipe(j);
     endpoint_leave(j->ep);
     return ready;
 }

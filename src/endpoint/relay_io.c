@@ -177,12 +177,13 @@ static bool feed(iroh_endpoint *ep, size_t number, uint8_t *bytes, size_t len) {
 static void read_in(iroh_endpoint *ep, size_t number) {
     net_relay *r = ep->relays.list[number];
     for (int i = 0; i < READS && r->stream != NULL && sys_stream_readable(half_of(r)->stream); i++) {
-        int64_t n = sys_stream_read(half_of(r)->stream, ep->rx, SYS_UDP_BATCH);
+        int64_t n = sys_stream_read(half_of(r)->stream, blocks_room(&ep->rx), SYS_UDP_BATCH);
         if (n == IROH_ERR_AGAIN)
             return;
         if (n <= 0)
             lost(ep, r, n == 0 ? IROH_ERR_PEER_CLOSED : (int)n);
-        else if (relay_client_state(&r->client) != RELAY_CLIENT_CLOSING && !feed(ep, number, ep->rx, (size_t)n))
+        else if (relay_client_state(&r->client) != RELAY_CLIENT_CLOSING &&
+                 !feed(ep, number, blocks_room(&ep->rx), (size_t)n))
             close_stream(r);
     }
 }

@@ -31,6 +31,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "endpoint/blocks.h"
 #include "endpoint/sessions.h"
 #include "net/netwatch.h"
 #include "net/relays.h"
@@ -113,6 +114,7 @@ struct iroh_endpoint {
     list_link waiters;
     list_link fired;  // waiters to be told when the lock is given back
     list_link bells;
+    int poll_pipe[2];    // for the next iroh_poll that needs one, -1: none
     list_link followed;  // of path_events: connections whose paths the program follows
     atomic_int tellers;  // threads that gave the lock back and are still waking others
     size_t unclaimed, max_unclaimed;
@@ -133,10 +135,13 @@ struct iroh_endpoint {
     bool watch_stale;  // a socket is full and the loop does not know yet
     bool roomy;        // every socket keeps what comes during a pause
     unsigned bulk;     // rounds in a row that brought much and emptied the sockets
+    size_t moved;      // bytes that came and went since the latest round
+    bool busy;         // they were many: nobody sleeps at once
     unsigned direct;   // rounds since the loop itself was last asked
     size_t socket_count;
     endpoint_socket sockets[SOCKETS_MAX];
-    uint8_t *rx, *tx;              // SYS_UDP_BATCH bytes each
+    blocks rx;
+    uint8_t *tx;                   // SYS_UDP_BATCH bytes
     endpoint_socket *full_socket;  // has not taken all of `rest` yet; null: nothing waits in `tx`
     sys_udp_batch rest;
     size_t rest_at;      // offset in `tx`
@@ -233,6 +238,10 @@ int64_t wait_for(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_
 // the next in line.
 int64_t wait_to_take(iroh_endpoint *ep, list_link *waiters, unsigned events, uint64_t until, int64_t (*attempt)(void *),
                      void *arg);
+
+// --- poll.c
+
+void poll_close_pipe(int pipe[static 2]);  // what is open of it
 
 // --- driver.c
 

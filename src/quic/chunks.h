@@ -31,6 +31,14 @@ typedef struct quic_loan {
     void *user;
 } quic_loan;
 
+// Whoever has received bytes and can let others keep some of them: `keep` comes first, then a loan with `release` and
+// `loan_user`.
+typedef struct quic_lender {
+    void (*keep)(void *user);
+    void (*release)(void *loan_user, const void *bytes);
+    void *user, *loan_user;
+} quic_lender;
+
 typedef struct quic_chunks {
     quic_chunk *spare[CHUNK_SIZES];
     uint32_t spare_count[CHUNK_SIZES];

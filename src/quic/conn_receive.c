@@ -274,6 +274,7 @@ void quic_conn_receive(quic_conn *c, quic_path_cids *cids, const quic_datagram *
     uint8_t *at = d->bytes;
     size_t left = d->len;
     quic_packet packet;
+    c->streams.lender = d->lender;
     // What does not parse or open ends the datagram without harm: the packets before it counted.
     while (left > 0 && c->state < CONN_DRAINING && quic_packet_parse(at, left, &packet) == 0) {
         if (packet.type == QUIC_1RTT)
@@ -283,5 +284,6 @@ void quic_conn_receive(quic_conn *c, quic_path_cids *cids, const quic_datagram *
         at += packet.len;
         left -= packet.len;
     }
+    c->streams.lender = NULL;
     quic_conn_wake(c);
 }

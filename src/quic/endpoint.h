@@ -41,9 +41,10 @@ int quic_endpoint_set_alpns(quic_endpoint *ep, const tls_alpn *alpns, size_t cou
 typedef struct quic_datagram {
     uint8_t *bytes;  // is changed: packets are opened in place
     size_t len;
-    addr remote;  // canonical
-    addr local;   // kind ADDR_NONE when unknown
-    uint8_t ecn;  // QUIC_ECN_*
+    addr remote;                // canonical
+    addr local;                 // kind ADDR_NONE when unknown
+    uint8_t ecn;                // QUIC_ECN_*
+    const quic_lender *lender;  // null: `bytes` are only there for the call
 } quic_datagram;
 
 void quic_endpoint_receive(quic_endpoint *ep, const quic_datagram *d, uint64_t now);

@@ -152,6 +152,46 @@ int quic_recvbuf_insert(quic_recvbuf *b, uint64_t offset, const uint8_t *bytes, 
     return 0;
 }
 
+// Chunks that nothing was noted in: an insert that failed left them.
+static void drop_empty(quic_recvbuf *b) {
+    quic_chunk *keep = NULL;
+    if (b->last == NULL || b->last->base < b->ready)
+        return;
+    for (quic_chunk *c = b->first; c != NULL && c->base < b->ready; c = c->next)
+        keep = c;
+    quic_chunk_give(b->chunks, keep != NULL ? keep->next : b->first);
+    b->last = keep;
+    if (keep != NULL)
+        keep->next = NULL;
+    else
+        b->first = NULL;
+}
+
+// Behind everything that is there, whose room ends where the bytes begin.
+static int append_lent(quic_recvbuf *b, const quic_loan *loan, uint32_t len) {
+    quic_chunk *c = quic_chunk_lend(b->chunks, loan, len);
+    if (c == NULL)
+        return IROH_ERR_NOMEM;
+    drop_empty(b);
+    c->base = b->ready;
+    if (b->last != NULL) {
+        b->last->room = (uint32_t)(b->ready - b->last->base);
+        b->last->next = c;
+    } else {
+        b->first = c;
+    }
+    b->last = c;
+    return 0;
+}
+
+int quic_recvbuf_insert_lent(quic_recvbuf *b, uint64_t offset, const quic_loan *loan, size_t len) {
+    bool next = offset == b->ready && offset == b->highest;
+    if (!next || len < RECVBUF_LEND_MIN || len > UINT32_MAX || append_lent(b, loan, (uint32_t)len) != 0)
+        return quic_recvbuf_insert(b, offset, loan->bytes, len);
+    b->ready = b->highest = offset + len;
+    return 1;
+}
+
 // --- Reading
 
 const uint8_t *quic_recvbuf_peek(const quic_recvbuf *b, size_t *len) {
@@ -161,7 +201,7 @@ const uint8_t *quic_recvbuf_peek(const quic_recvbuf *b, size_t *len) {
     const quic_chunk *c = b->first;
     uint64_t end = chunk_end(c) < b->ready ? chunk_end(c) : b->ready;
     *len = (size_t)(end - b->read);
-    return c->data + (b->read - c->base);
+    return quic_chunk_bytes(c) + (b->read - c->base);
 }
 
 void quic_recvbuf_consume(quic_recvbuf *b, size_t len) {

@@ -1,7 +1,7 @@
 // Reassembly of a stream (or of CRYPTO): bytes come in any order, more than once, and go out in order.
 //
 // The offset space is cut into chunks that do not overlap, and every byte is copied straight to its place: nothing is
-// ever moved or merged, and memory is at most the span between the read offset and the highest one, plus a chunk,
+// ever moved or merged, but for bytes that come in order and can stay where they are; and memory is at most the span between the read offset and the highest one, plus a chunk,
 // however the pieces fall. What came ahead of a gap is noted as a set of ranges, at most RECVBUF_PIECES_MAX, so that
 // many tiny gapped frames cost neither memory nor time; without gaps that set is empty. Overlapping data does not
 // change bytes already received; the first copy wins.
@@ -13,6 +13,7 @@
 
 #define RECVBUF_PIECES_MAX 1024  // or, when that is more,
 #define RECVBUF_PIECE_SPAN 1024  // one for each so many bytes from the first gap to the highest byte received
+#define RECVBUF_LEND_MIN 4096    // bytes; fewer are cheaper to copy than to keep track of
 
 typedef struct quic_recvbuf {
     quic_chunk *first, *last;  // sorted by base, disjoint
@@ -29,6 +30,10 @@ void quic_recvbuf_dispose(quic_recvbuf *b);
 // Stores bytes. 0, IROH_ERR_NOMEM, or IROH_ERR_LIMIT when more pieces than that would remain ahead of gaps;
 // then it is as if they had not come. No bytes at an offset still raise `highest`.
 int quic_recvbuf_insert(quic_recvbuf *b, uint64_t offset, const uint8_t *bytes, size_t len);
+
+// The same without copying, if the bytes come next and are many: 1, and they stay as they are until `loan->release` is
+// called. 0: they were copied, or are not needed.
+int quic_recvbuf_insert_lent(quic_recvbuf *b, uint64_t offset, const quic_loan *loan, size_t len);
 
 // Bytes that can be read in order now (all of them, over chunks).
 static inline size_t quic_recvbuf_readable(const quic_recvbuf *b) {

@@ -147,6 +147,17 @@ static void size_known(quic_stream *st) {
     stream_drop_control(st, STREAM_SEND_MAX_DATA | STREAM_SEND_STOP);
 }
 
+static int store(quic_stream *st, const quic_frame *f) {
+    const quic_lender *lender = st->owner->lender;
+    if (lender == NULL)
+        return quic_recvbuf_insert(&st->in, f->stream.offset, f->stream.data, f->stream.len);
+    quic_loan loan = {.bytes = f->stream.data, .release = lender->release, .user = lender->loan_user};
+    int r = quic_recvbuf_insert_lent(&st->in, f->stream.offset, &loan, f->stream.len);
+    if (r == 1)
+        lender->keep(lender->user);
+    return r < 0 ? r : 0;
+}
+
 int quic_streams_on_stream(quic_streams *s, const quic_frame *f) {
     quic_stream *st;
     int r = stream_find(s, f->stream.id, false, &st);
@@ -160,7 +171,7 @@ int quic_streams_on_stream(quic_streams *s, const quic_frame *f) {
         return r;
     bool drop = st->stop_wanted || st->recv_reset;
     uint64_t ready = st->in.ready;
-    if (quic_recvbuf_insert(&st->in, drop ? end : f->stream.offset, f->stream.data, drop ? 0 : f->stream.len) != 0)
+    if ((drop ? quic_recvbuf_insert(&st->in, end, NULL, 0) : store(st, f)) != 0)
         return QUIC_INTERNAL_ERROR;
     if (st->final_size != STREAM_SIZE_UNKNOWN)
         size_known(st);

@@ -112,8 +112,9 @@ struct quic_streams {
     uint64_t recv_read;  // connection: bytes handed out or discarded
     uint64_t recv_conn_window;
     bool max_data_wanted;
-    uint64_t send_buffered;    // bytes held in all send buffers
-    uint64_t send_buffer_max;  // quic_stream_write says IROH_ERR_AGAIN beyond it
+    const quic_lender *lender;  // of the datagram that is being read; null: what streams keep of it, they copy
+    uint64_t send_buffered;     // bytes held in all send buffers
+    uint64_t send_buffer_max;   // quic_stream_write says IROH_ERR_AGAIN beyond it
 };
 
 typedef struct quic_streams_config {

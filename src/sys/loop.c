@@ -3,6 +3,7 @@
 // within any callback.
 #include "sys/loop.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 #include <uv.h>
@@ -31,6 +32,7 @@ struct sys_loop {
     sys_alarm *alarm;
     uint64_t deadline;
     uint64_t armed;  // what the alarm is set to
+    uint64_t patience;
     list_link watches;
     list_link ready;
     bool woken;
@@ -231,7 +233,18 @@ static void collect(sys_loop *l, uv_run_mode mode) {
     (void)uv_run(&l->uv, mode);
 }
 
+// Whoever else wants to run on this processor does meanwhile.
+static void ask_again(sys_loop *l, uint64_t until) {
+    uint64_t end = time_min(time_add(sys_now(), l->patience), until);
+    while (!have_work(l) && sys_now() < end) {
+        collect(l, UV_RUN_NOWAIT);
+        sched_yield();
+    }
+}
+
 static int wait_for_work(sys_loop *l, uint64_t until) {
+    if (l->patience > 0)
+        ask_again(l, until);
     // More than once only when libuv comes back because a freed watch is to be closed.
     while (!have_work(l)) {
         if (until <= sys_now()) {
@@ -244,6 +257,10 @@ static int wait_for_work(sys_loop *l, uint64_t until) {
         collect(l, UV_RUN_ONCE);
     }
     return 0;
+}
+
+void sys_loop_set_patience(sys_loop *l, uint64_t ns) {
+    l->patience = ns;
 }
 
 int sys_loop_run(sys_loop *l, int timeout_ms) {

@@ -36,6 +36,10 @@ void sys_watch_free(sys_watch *w);                  // null is ignored; allowed 
 // sys_loop_run returns at this time at the latest, ns; TIME_NEVER: no deadline.
 void sys_loop_set_deadline(sys_loop *l, uint64_t at);
 
+// For so long sys_loop_run asks whether something is ready again and again, leaving the processor to others if they want
+// it, before it sleeps. 0 at first.
+void sys_loop_set_patience(sys_loop *l, uint64_t ns);
+
 // Calls what is ready. Waits until something is, the deadline comes, another thread wakes the loop, or `timeout_ms`
 // passed (0: does not wait, -1: no limit). 0 or IROH_ERR_IO. Not from within `ready`.
 int sys_loop_run(sys_loop *l, int timeout_ms);

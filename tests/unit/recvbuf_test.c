@@ -24,6 +24,28 @@ static int insert(quic_recvbuf *b, uint64_t offset, size_t len) {
     return r;
 }
 
+static int loans;
+
+static void end_loan(void *user, const void *bytes) {
+    assert_ptr_equal(user, &loans);
+    free((void *)(uintptr_t)bytes);
+    loans--;
+}
+
+// As insert, but the buffer may keep the bytes: 1 when it does.
+static int insert_lent(quic_recvbuf *b, uint64_t offset, size_t len) {
+    uint8_t *bytes = malloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = byte_at(offset + i);
+    const quic_loan loan = {.bytes = bytes, .release = end_loan, .user = &loans};
+    int r = quic_recvbuf_insert_lent(b, offset, &loan, len);
+    if (r == 1)
+        loans++;
+    else
+        free(bytes);
+    return r;
+}
+
 static size_t read_some(quic_recvbuf *b, size_t max) {
     uint8_t *out = malloc(max + 1);
     uint64_t from = b->read;
@@ -39,7 +61,7 @@ static size_t bytes_of_memory(const quic_recvbuf *b) {
     static const size_t sizes[CHUNK_SIZES] = {256, 2048, CHUNK_LARGE_ROOM + 32};
     size_t sum = 0;
     for (const quic_chunk *c = b->first; c != NULL; c = c->next) {
-        sum += sizes[c->size];
+        sum += c->size == CHUNK_LENT ? c->room : sizes[c->size];
         if (c->next != NULL)
             assert_true(c->base + c->room <= c->next->base);
         else
@@ -211,6 +233,28 @@ static void discard_counts_everything_as_read(void **state) {
     quic_recvbuf_dispose(&b);
 }
 
+static void many_bytes_in_order_stay_where_they_are(void **state) {
+    (void)state;
+    quic_recvbuf b;
+    quic_recvbuf_init(&b);
+    assert_int_equal(insert_lent(&b, 0, RECVBUF_LEND_MIN), 1);
+    assert_int_equal(insert_lent(&b, RECVBUF_LEND_MIN, RECVBUF_LEND_MIN - 1), 0);  // few
+    assert_int_equal(insert_lent(&b, b.ready, 9000), 1);
+    assert_int_equal(insert_lent(&b, b.ready - 1, 9000), 0);  // one of them is there
+    assert_int_equal(insert_lent(&b, b.ready + 1, 9000), 0);  // not the next
+    assert_int_equal(insert_lent(&b, b.ready, 5000), 0);      // the others came before
+    assert_int_equal(loans, 2);
+    assert_int_equal(read_some(&b, RECVBUF_LEND_MIN - 1), RECVBUF_LEND_MIN - 1);
+    assert_int_equal(loans, 2);
+    assert_int_equal(read_some(&b, 1), 1);
+    assert_int_equal(loans, 1);
+    quic_recvbuf_discard(&b);
+    assert_int_equal(loans, 0);
+    assert_int_equal(insert_lent(&b, b.ready, 5000), 1);
+    quic_recvbuf_dispose(&b);
+    assert_int_equal(loans, 0);
+}
+
 // --- Against a model: one flag for each byte.
 
 #define MODEL_MAX 100000
@@ -229,7 +273,8 @@ static void one_schedule(uint64_t seed, bool *have) {
     for (int step = 0; step < 150; step++) {
         uint64_t offset = draw(&rng, 3) == 0 ? ready : ready / 2 + draw(&rng, spread);
         size_t len = draw(&rng, draw(&rng, 4) == 0 ? 20000 : 1500);
-        if (offset < MODEL_MAX && len <= MODEL_MAX - offset && insert(&b, offset, len) == 0)
+        int (*add)(quic_recvbuf *, uint64_t, size_t) = draw(&rng, 2) == 0 ? insert : insert_lent;
+        if (offset < MODEL_MAX && len <= MODEL_MAX - offset && add(&b, offset, len) >= 0)
             memset(have + offset, 1, len);
         while (ready < MODEL_MAX && have[ready])
             ready++;
@@ -242,6 +287,7 @@ static void one_schedule(uint64_t seed, bool *have) {
     (void)read_some(&b, MODEL_MAX);
     assert_int_equal(b.read, MODEL_MAX);
     assert_null(b.first);
+    assert_int_equal(loans, 0);
     quic_recvbuf_dispose(&b);
 }
 
@@ -265,6 +311,7 @@ int main(void) {
         cmocka_unit_test(few_bytes_take_a_small_chunk),
         cmocka_unit_test(peek_gives_the_bytes_that_consume_takes),
         cmocka_unit_test(discard_counts_everything_as_read),
+        cmocka_unit_test(many_bytes_in_order_stay_where_they_are),
         cmocka_unit_test(agrees_with_a_model_over_random_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
