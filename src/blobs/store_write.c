@@ -359,8 +359,12 @@ int store_writer_close(store_writer *w) {
     bool last = w->started && --b->writers == 0;
     if (last && b->row.state == IROH_BLOB_PARTIAL && !atomic_load(&b->lost) && (b->unsaved > 0 || b->row.dirty)) {
         b->row.dirty = false;
-        r = store_blob_put(b);
+        // When the last chunk came, there may have been no room for saying so.
+        bool whole = b->row.proven && store_blob_covered(b);
+        r = whole ? store_blob_complete(b) : store_blob_put(b);
         b->row.dirty = r != 0;
+        if (whole && r == 0)
+            store_blob_notify(b);
     }
     pthread_mutex_unlock(&b->lock);
     store_blob_close(b);

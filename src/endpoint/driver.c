@@ -133,11 +133,22 @@ static void deliver(iroh_endpoint *ep, endpoint_socket *s, const sys_udp_batch *
     blocks_next(&ep->rx);
 }
 
+// Without the lock, which others want meanwhile: the call takes longer than what is done with the bytes. Whoever was
+// fired hears of it after the round, not after each batch.
+static int take_batch(iroh_endpoint *ep, endpoint_socket *s, sys_udp_batch *b) {
+    if (ep->own_thread)
+        uv_mutex_unlock(&ep->lock);
+    int r = sys_udp_receive(s->udp, blocks_room(&ep->rx), b);
+    if (ep->own_thread)
+        uv_mutex_lock(&ep->lock);
+    return r;
+}
+
 static bool receive_from(iroh_endpoint *ep, endpoint_socket *s, bool *bulk, size_t *bytes) {
     sys_udp_batch b;
     if ((s->ready & SYS_READABLE) == 0)
         return false;
-    int r = sys_udp_receive(s->udp, blocks_room(&ep->rx), &b);
+    int r = take_batch(ep, s, &b);
     if (r != 0) {
         s->ready = 0;
         if (r != IROH_ERR_AGAIN && log_on(&ep->log, LOG_WARN))

@@ -75,9 +75,24 @@ static int make_core(iroh_endpoint *ep, const iroh_endpoint_config *config) {
     return r;
 }
 
+// The lock is held for microseconds at a time, for which nobody need sleep.
+static bool init_lock(uv_mutex_t *lock) {
+#if defined(__GLIBC__)
+    pthread_mutexattr_t how;
+    if (pthread_mutexattr_init(&how) != 0)
+        return false;
+    (void)pthread_mutexattr_settype(&how, PTHREAD_MUTEX_ADAPTIVE_NP);
+    int r = pthread_mutex_init(lock, &how);
+    (void)pthread_mutexattr_destroy(&how);
+    return r == 0;
+#else
+    return uv_mutex_init(lock) == 0;
+#endif
+}
+
 static iroh_endpoint *endpoint_new(const iroh_endpoint_config *config) {
     iroh_endpoint *ep = calloc(1, sizeof *ep);
-    if (ep == NULL || uv_mutex_init(&ep->lock) != 0) {
+    if (ep == NULL || !init_lock(&ep->lock)) {
         free(ep);
         return NULL;
     }

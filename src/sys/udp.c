@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,9 +26,10 @@ struct sys_udp {
     bool wildcard;  // bound to no address of its own: each datagram tells which one it uses
     bool gso;
     bool wants_gso;  // when opened
-    bool broken;
+    atomic_bool broken;
     unsigned starved;
-    sys_udp_stats stats;
+    sys_udp_stats stats;  // of what was sent
+    atomic_uint_fast64_t receive_calls, datagrams_in, bytes_in;
 };
 
 // --- Opening
@@ -117,6 +119,9 @@ addr sys_udp_local(const sys_udp *u) {
 
 void sys_udp_stats_get(const sys_udp *u, sys_udp_stats *out) {
     *out = u->stats;
+    out->receive_calls = atomic_load_explicit(&u->receive_calls, memory_order_relaxed);
+    out->datagrams_in = atomic_load_explicit(&u->datagrams_in, memory_order_relaxed);
+    out->bytes_in = atomic_load_explicit(&u->bytes_in, memory_order_relaxed);
 }
 
 size_t sys_udp_receive_buffer(const sys_udp *u) {
@@ -135,15 +140,21 @@ static size_t datagrams(size_t len, size_t segment) {
 
 // --- Receiving
 
+// Only one thread counts.
+static void count(atomic_uint_fast64_t *sum, size_t n) {
+    uint64_t now = atomic_load_explicit(sum, memory_order_relaxed);
+    atomic_store_explicit(sum, now + n, memory_order_relaxed);
+}
+
 static void take(sys_udp *u, struct msghdr *m, size_t len, sys_udp_batch *out) {
     *out = (sys_udp_batch){.len = len, .segment = len, .remote = sys_sockaddr_addr(m->msg_name)};
     if (!u->wildcard)
         out->local = u->local;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c))
         sys_udp_os_read(c, u->local.port, out);
-    u->stats.receive_calls++;
-    u->stats.datagrams_in += datagrams(len, out->segment);
-    u->stats.bytes_in += len;
+    count(&u->receive_calls, 1);
+    count(&u->datagrams_in, datagrams(len, out->segment));
+    count(&u->bytes_in, len);
 }
 
 // What an ICMP message about an earlier datagram leaves on the socket, or a signal.
@@ -177,7 +188,8 @@ int sys_udp_receive(sys_udp *u, uint8_t *room, sys_udp_batch *out) {
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return IROH_ERR_AGAIN;
-        u->broken |= is_dead(errno);
+        if (is_dead(errno))
+            u->broken = true;
         if (!passing(errno))
             return IROH_ERR_IO;
     }
@@ -256,7 +268,8 @@ static size_t send_some(sys_udp *u, message *s, const uint8_t *bytes, size_t len
         return len;
     if (is_temporary(u, error))
         return 0;
-    u->broken |= is_dead(error);
+    if (is_dead(error))
+        u->broken = true;
     u->starved = 0;
     u->stats.send_errors += datagrams(len, segment);
     return len;

@@ -3,7 +3,8 @@
 //
 // A batch is a run of datagrams of equal size, the last may be shorter, to or from one address. What the kernel cannot
 // do is found out at run time and done without: no GSO means a call for each datagram, no GRO batches of one.
-// Not thread-safe; the socket never blocks.
+// Not thread-safe, except that one thread may receive while others do anything but reopen and close; the socket never
+// blocks.
 #ifndef SYS_UDP_H
 #define SYS_UDP_H
 
