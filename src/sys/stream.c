@@ -264,7 +264,8 @@ static int set_options(sys_stream *s, const char *url) {
     (void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (g->ca_file != NULL) {
         ok &= curl_easy_setopt(e, CURLOPT_CAINFO, g->ca_file) == CURLE_OK;
-        ok &= curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, g->ca_file) == CURLE_OK;
+        // A libcurl that reaches no proxy over TLS does not know this one.
+        ok &= curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, g->ca_file) != CURLE_OUT_OF_MEMORY;
         (void)curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
         (void)curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, NULL);
     }
