@@ -1,9 +1,9 @@
 // Files in memory: pages by number, so that a hole costs nothing and a claimed size allocates nothing.
 //
 // Pages are cut from slabs, each twice as large as the one before up to SLAB_PAGES: no more than twice what was written is
-// taken. Large slabs are mapped, so that nothing has to be zeroed twice, and taken from the system in strides of a huge page,
-// which costs less than a third of as many small ones. (But for a virtual machine that gives what it does not use back to its
-// host: huge pages are what the host has to find anew, so that there the first blobs come slower.)
+// taken. Large slabs are mapped, so that nothing has to be zeroed twice, and taken from the system in strides of a huge
+// page, which costs less than a third of as many small ones. (But for a virtual machine that gives what it does not use
+// back to its host: huge pages are what the host has to find anew, so that there the first blobs come slower.)
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -59,7 +59,7 @@ static void release(void *user, const void *bytes) {
 }
 
 int blocks_init(blocks *b) {
-    *b = (blocks){.lender = {.keep = keep, .release = release}};
+    *b = (blocks){.lender = {.keep = keep, .release = release, .user = b}};
     b->current = add(b);
     return b->current != NULL ? 0 : IROH_ERR_NOMEM;
 }
@@ -81,7 +81,6 @@ const quic_lender *blocks_lender(blocks *b) {
     block *next = b->spare == NULL && b->count < BLOCKS_MAX ? add(b) : NULL;
     if (next != NULL)
         make_spare(b, next);
-    b->lender.user = b;
     b->lender.loan_user = b->current;
     return b->spare != NULL ? &b->lender : NULL;
 }

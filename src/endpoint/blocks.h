@@ -1,7 +1,8 @@
 // Memory for datagrams that arrive. Streams may keep what a datagram brought where it is instead of copying it: such a
 // block comes back when everything in it was read, and others take its place meanwhile.
 //
-// Used with the endpoint's lock held.
+// Used with the endpoint's lock held. Only the bytes of blocks_room may be written to without it, by the one thread that
+// receives.
 #ifndef ENDPOINT_BLOCKS_H
 #define ENDPOINT_BLOCKS_H
 

@@ -133,7 +133,7 @@ static void deliver(iroh_endpoint *ep, endpoint_socket *s, const sys_udp_batch *
     blocks_next(&ep->rx);
 }
 
-// Without the lock, which others want meanwhile: the call takes longer than what is done with the bytes. Whoever was
+// Without the lock, which others want meanwhile: the call takes about as long as opening the packets. Whoever was
 // fired hears of it after the round, not after each batch.
 static int take_batch(iroh_endpoint *ep, endpoint_socket *s, sys_udp_batch *b) {
     if (ep->own_thread)

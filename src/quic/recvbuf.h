@@ -1,10 +1,11 @@
 // Reassembly of a stream (or of CRYPTO): bytes come in any order, more than once, and go out in order.
 //
-// The offset space is cut into chunks that do not overlap, and every byte is copied straight to its place: nothing is
-// ever moved or merged, but for bytes that come in order and can stay where they are; and memory is at most the span between the read offset and the highest one, plus a chunk,
-// however the pieces fall. What came ahead of a gap is noted as a set of ranges, at most RECVBUF_PIECES_MAX, so that
-// many tiny gapped frames cost neither memory nor time; without gaps that set is empty. Overlapping data does not
-// change bytes already received; the first copy wins.
+// The offset space is cut into chunks that do not overlap. Every byte is copied straight to its place, or stays where it
+// is if it was lent and came in order: nothing is ever moved or merged. Memory is at most the span between the read offset
+// and the highest one, plus a chunk, however the pieces fall; what a loan keeps beyond its bytes is for the lender to
+// limit. What came ahead of a gap is noted as a set of ranges, at most RECVBUF_PIECES_MAX, so that many tiny gapped frames
+// cost neither memory nor time; without gaps that set is empty. Overlapping data does not change bytes already received;
+// the first copy wins.
 #ifndef QUIC_RECVBUF_H
 #define QUIC_RECVBUF_H
 
@@ -32,7 +33,7 @@ void quic_recvbuf_dispose(quic_recvbuf *b);
 int quic_recvbuf_insert(quic_recvbuf *b, uint64_t offset, const uint8_t *bytes, size_t len);
 
 // The same without copying, if the bytes come next and are many: 1, and they stay as they are until `loan->release` is
-// called. 0: they were copied, or are not needed.
+// called. 0: they were copied, or are not needed. Errors as from quic_recvbuf_insert; then nothing is kept either.
 int quic_recvbuf_insert_lent(quic_recvbuf *b, uint64_t offset, const quic_loan *loan, size_t len);
 
 // Bytes that can be read in order now (all of them, over chunks).
